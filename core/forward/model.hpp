@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights for the forward pass, in two residencies behind one interface.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/checkpoint/checkpoint.hpp"
+#include "core/forward/decoder.hpp"
+
+namespace espalier {
+
+struct Compute {
+  at::ScalarType dtype;
+  at::Device device;
+};
+
+// Where a pass gets its weights. Tensors are in the compute dtype, on the device.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  virtual const ModelSpec& spec() const = 0;
+  virtual Compute compute() const = 0;
+  virtual Weights outer() = 0;                    // embed, final norm, head (head = embed when tied)
+  virtual Weights layer(std::int64_t layer) = 0;  // the caller keeps it while it needs it
+};
+
+// One layer at a time from the mapped checkpoint: memory holds what the caller keeps and nothing else.
+class StreamedWeights final : public WeightSource {
+ public:
+  StreamedWeights(const Checkpoint& checkpoint, Compute compute);
+  const ModelSpec& spec() const override;
+  Compute compute() const override;
+  Weights outer() override;
+  Weights layer(std::int64_t layer) override;
+
+ private:
+  const Checkpoint& checkpoint_;
+  Compute compute_;
+};
+
+// All weights in memory; trainable. Tensors follow parameters(spec) one to one.
+class Model final : public WeightSource {
+ public:
+  Model(const Checkpoint& checkpoint, Compute compute);
+  // Random weights: embedding N(0, 1) (small models learn far faster than with 0.02), matrices N(0, 1/sqrt(fan-in)),
+  // norms at identity, biases 0. A function of (spec, seed) alone.
+  Model(const ModelSpec& spec, std::uint64_t seed, Compute compute);
+  const ModelSpec& spec() const override;
+  Compute compute() const override;
+  Weights outer() override;
+  Weights layer(std::int64_t layer) override;
+  const std::vector<Parameter>& parameters() const;
+  std::vector<at::Tensor>& tensors();  // one per parameter, in the same order
+  void set_requires_grad(bool on);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// tokens (B, T) → hidden states after the final norm (B, T, H). Whole layers, all in one go.
+at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks = nullptr);
+at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) → (…, V)
+
+// Mean-free nll of the next token: tokens (B, T) → (B, T-1) float32, logits in chunks of rows. `last_logits`, when not
+// nullptr, receives the last position's (B, V) float32.
+at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens, at::Tensor* last_logits = nullptr);
+
+}  // namespace espalier

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam for kernels: what a decoder computes, in portable ATen, on CPU and GPU, differentiable.
+// Shapes: B batch, T tokens, H hidden, N heads, G kv groups, D head_dim, F ffn, V vocab.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "espalier/sdk/spec.hpp"
+
+namespace espalier {
+
+// x (…, H) → x / sqrt(mean(x²) + eps) · weight. With `kept` (H, 0 or 1) the mean runs over the kept channels only.
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& kept = {});
+
+// (x − mean)/sqrt(var + eps) · (weight + 1) + bias; with `kept`, mean and variance are those of the kept channels.
+at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps, const at::Tensor& kept = {});
+
+// cos and sin (positions, rotary) in float64 precision rounded to `dtype`, half-split layout.
+struct Rotary {
+  at::Tensor cos, sin;
+};
+Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positions, at::ScalarType dtype, at::Device device);
+// x (B, N, T, D): the first `rotary` channels of each head are rotated, the rest passes.
+at::Tensor rotate(const at::Tensor& x, const Rotary& rotary);
+
+// q (B, N, T, D), k and v (B, G, T, D) → (B, N, T, D); causal; `sliding_window` keys at most (0: all); scale 1/sqrt(D).
+at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t sliding_window);
+
+// act(gate)·up; with an undefined `up`, act(gate) (an MLP without a gate).
+at::Tensor mlp_activation(Activation activation, const at::Tensor& gate, const at::Tensor& up);
+
+}  // namespace espalier

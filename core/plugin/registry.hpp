@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Typed registries of components, owned by the host and passed down. The host knows kinds, never names.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/recipe/component.hpp"
+#include "espalier/sdk/plugin.hpp"
+
+namespace espalier {
+
+struct PluginInfo {
+  std::string name, version, path;
+};
+
+// One row of `plugins list`.
+struct ComponentInfo {
+  std::string kind, name, doc;
+  PluginInfo plugin;
+  std::vector<FieldInfo> fields;
+};
+
+class Registry final : public Registrar {
+ public:
+  Registry();
+  ~Registry() override;
+
+  // Everything registered from now on comes from this plugin.
+  void begin_plugin(const PluginInfo& plugin);
+
+  std::vector<ComponentInfo> components() const;  // sorted by kind, then name
+  std::vector<PluginInfo> plugins() const;
+  // Unknown names throw RecipeError at the block's place with every known name and "did you mean".
+  ComponentInfo describe(const ComponentBlock& block) const;
+
+  // Checks name, unknown keys and options; every problem goes to `diagnostics`.
+  void check(ComponentBlock& block, Diagnostics& diagnostics) const;
+
+  // Makes an instance. What a plugin throws comes out as Error with component and plugin in front.
+  std::unique_ptr<ImportanceMetric> metric(ComponentBlock& block, const Host& host) const;
+  std::unique_ptr<PruningAxis> axis(ComponentBlock& block, const Host& host) const;
+  std::unique_ptr<LogitLoss> logit_loss(ComponentBlock& block, const Host& host) const;
+  std::unique_ptr<Scheduler> scheduler(ComponentBlock& block, const Host& host) const;
+
+ protected:
+  void add_metric(const std::string& name, const std::string& doc, std::unique_ptr<Factory<ImportanceMetric>> factory) override;
+  void add_axis(const std::string& name, const std::string& doc, std::unique_ptr<Factory<PruningAxis>> factory) override;
+  void add_logit_loss(const std::string& name, const std::string& doc, std::unique_ptr<Factory<LogitLoss>> factory) override;
+  void add_scheduler(const std::string& name, const std::string& doc, std::unique_ptr<Factory<Scheduler>> factory) override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/error.hpp"
+
+namespace espalier {
+
+// A place in a file, 1-based; columns count code points. line 0: no place (a --set, a default).
+struct Where {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+// Collects every problem of a recipe, so that all are told at once, sorted by place.
+class Diagnostics {
+ public:
+  // file:line:col: error: [table] what; got X; expected Y     (got and expected may be empty)
+  void error(const Where& where, const std::string& table, const std::string& what, const std::string& got, const std::string& expected);
+  void note(const std::string& text);  // printed after the errors
+  bool empty() const { return problems_.empty(); }
+  std::size_t size() const { return problems_.size(); }
+  std::string text() const;
+  void throw_if_any() const;  // RecipeError with text()
+
+ private:
+  struct Problem {
+    Where where;
+    std::string text;
+  };
+  std::vector<Problem> problems_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The recipe (schema 1) as typed structs. Parsing knows TOML and positions; everything after it sees only this.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/files.hpp"
+#include "core/recipe/component.hpp"
+#include "espalier/sdk/spec.hpp"
+
+namespace espalier {
+
+struct TeacherBlock {
+  fs::path path;                  // a Hugging Face folder or a run directory (its export)
+  std::optional<ModelSpec> spec;  // instead of a path: random weights
+  Where where;
+};
+
+struct SourceBlock {
+  std::string path;
+  std::optional<double> weight;
+  std::string name;
+  Where where;
+};
+
+struct DataBlock {
+  std::vector<SourceBlock> train, valid, calibration;  // valid empty: valid_fraction of train; calibration empty: train
+  double valid_fraction = 0.0;
+  std::string tokenizer;  // empty: what the teacher brings, else "bytes"
+  std::string token_type;
+  std::int64_t seq_length = 0;
+  bool deduplicate = false;
+};
+
+struct ScoreBlock {
+  std::int64_t samples = 0, seq_length = 0, micro_batch = 0;
+};
+
+struct PruneBlock {
+  Component axis;
+  Component metric;
+  std::optional<std::int64_t> keep;
+  std::optional<double> ratio;
+  Where where, keep_where;  // of the block; of keep or ratio
+};
+
+struct LossBlock {
+  Component loss;
+  double weight = 1.0;
+};
+
+struct OptimizerBlock {
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
+};
+
+// [correct] and [distill]
+struct TrainBlock {
+  std::optional<std::int64_t> tokens, steps;  // exactly one
+  std::int64_t global_batch = 0, micro_batch = 0, seq_length = 0;  // seq_length: [data]'s
+  std::vector<LossBlock> losses;
+  Component scheduler;
+  OptimizerBlock optimizer;
+  double clip_grad = 1.0;
+  std::int64_t save_every = 0, keep_last = 0, eval_every = 0, eval_windows = 0, log_every = 0;
+  std::string init;  // [distill] only: "pruned", or "random" for a control of the same shape
+  std::int64_t total_steps() const;
+  std::int64_t tokens_per_step() const { return global_batch * seq_length; }
+};
+
+struct EvalBlock {
+  std::int64_t windows = 0, seq_length = 0;
+};
+
+struct ExportBlock {
+  std::string dtype;
+  std::int64_t shard_bytes = 0;
+};
+
+struct Recipe {
+  std::string name;
+  fs::path file;
+  std::string text;  // the file as it was read
+  std::uint64_t seed = 0;
+  fs::path output;
+  std::vector<fs::path> plugins;
+  TeacherBlock teacher;
+  DataBlock data;
+  std::optional<TrainBlock> correct;
+  ScoreBlock score;
+  std::vector<PruneBlock> prune;
+  std::optional<TrainBlock> distill;
+  EvalBlock eval;
+  ExportBlock export_block;
+  // [lock]: digests that a lock file promises, by what they are of ("teacher", "plugin importance", …).
+  std::map<std::string, std::string> locked;
+};
+
+// One --set key.sub=value; `key.0.sub` reaches into lists. The value is TOML, or a bare string.
+using Overrides = std::vector<std::string>;
+
+// Reads, extends, overrides and checks all but the components' own options, collecting every problem in `diagnostics`.
+// Relative paths in a recipe are relative to the working directory.
+Recipe parse_recipe(const fs::path& file, const Overrides& overrides, Diagnostics& diagnostics);
+
+// The recipe with every default resolved, as TOML that parse_recipe reads back to the same thing. Components list every
+// field with its value; `fields` gives a component's field list.
+using FieldsOf = std::function<std::vector<FieldInfo>(const ComponentBlock&)>;
+std::string to_toml(const Recipe& recipe, const FieldsOf& fields);
+
+}  // namespace espalier

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// One trainer for [correct], a teacher's first training and [distill].
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/data/tokens.hpp"
+#include "core/forward/model.hpp"
+#include "espalier/sdk/loss.hpp"
+#include "espalier/sdk/scheduler.hpp"
+
+namespace espalier {
+
+struct WeightedLoss {
+  std::string name;
+  double weight = 1.0;
+  std::unique_ptr<LogitLoss> loss;
+};
+
+struct TrainPlan {
+  std::int64_t steps = 0, global_batch = 0, micro_batch = 0, seq_length = 0;
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_grad = 1.0;
+  std::int64_t save_every = 0;  // steps; 0: only at the end
+  std::int64_t keep_last = 2;
+  std::int64_t eval_every = 0;  // steps; 0: never
+  std::int64_t log_every = 1;
+  std::string label;  // for the progress bar: "correct", "distill"
+};
+
+struct TrainJob {
+  Model* student = nullptr;         // trained in place
+  WeightSource* teacher = nullptr;  // nullptr when no loss needs it
+  std::vector<WeightedLoss> losses;
+  std::unique_ptr<Scheduler> scheduler;
+  TrainPlan plan;
+  const TrainingStream* data = nullptr;
+  fs::path checkpoints;  // folder of iter_0000200/ …
+  fs::path metrics;      // metrics.jsonl
+  std::function<double(Model&)> evaluate;  // validation nll; may be empty
+};
+
+struct TrainResult {
+  std::int64_t steps = 0, tokens = 0;
+  double seconds = 0.0;  // of all sessions of this run together
+};
+
+// Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every save_every
+// steps, on a signal (then Interrupted is thrown) and at the end. Stopped anywhere and run again, the student ends with
+// the same bytes.
+TrainResult train(TrainJob& job);
+
+}  // namespace espalier
