@@ -20,7 +20,8 @@ namespace fs = std::filesystem;
 std::string read_text(const fs::path& path);
 nlohmann::json read_json(const fs::path& path);  // parse errors name line and column
 
-// Writes `path` so that it has either its old or its new content, whatever happens: a temporary beside it, fsync, rename.
+// Writes `path` so that it has either its old or its new content, whatever happens: a temporary beside it, fsync,
+// rename.
 void write_text(const fs::path& path, std::string_view text);
 void write_json(const fs::path& path, const nlohmann::json& json);  // indented by two, keys sorted, final newline
 void copy_file(const fs::path& from, const fs::path& to);

@@ -15,8 +15,9 @@ namespace espalier {
 
 class Checkpoint {
  public:
-  // Opens and validates: every tensor of the family's table is there once, with the shape the config says (the dimension
-  // that disagrees is named), nothing unexpected beside them, every shard inside the folder. Reads no weights.
+  // Opens and validates: every tensor of the family's table is there once, with the shape the config says (the
+  // dimension that disagrees is named), nothing unexpected beside them, every shard inside the folder. Reads no
+  // weights.
   explicit Checkpoint(const fs::path& folder);
 
   const fs::path& folder() const { return folder_; }
@@ -59,8 +60,8 @@ class CheckpointWriter {
   const std::vector<Parameter>& parameters() const;
   // Data of the parameter at hand, in pieces or whole (any float dtype: converted).
   void write(const at::Tensor& piece);
-  void add_side_file(const fs::path& file);                             // copied under its own name
-  void add_json(const std::string& name, const nlohmann::json& json);   // espalier.json and the like
+  void add_side_file(const fs::path& file);                            // copied under its own name
+  void add_json(const std::string& name, const nlohmann::json& json);  // espalier.json and the like
   void commit();
 
  private:

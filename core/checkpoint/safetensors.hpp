@@ -22,7 +22,7 @@ struct TensorInfo {
   std::int64_t elements() const;
 };
 
-std::string dtype_name(at::ScalarType dtype);                                  // "F32", "BF16", …
+std::string dtype_name(at::ScalarType dtype);                                          // "F32", "BF16", …
 at::ScalarType dtype_from_config(const std::string& name, const std::string& source);  // "bfloat16" → kBFloat16
 
 class SafetensorsFile {
@@ -48,7 +48,8 @@ class SafetensorsFile {
 class SafetensorsWriter {
  public:
   // `tensors`: name, dtype and shape; offsets are computed here. Reserves the disk space.
-  SafetensorsWriter(const fs::path& path, std::vector<TensorInfo> tensors, const std::map<std::string, std::string>& metadata);
+  SafetensorsWriter(const fs::path& path, std::vector<TensorInfo> tensors,
+                    const std::map<std::string, std::string>& metadata);
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   // Appends bytes of the tensor at hand; tensors follow each other in order, each in any number of pieces.
   void write(const void* data, std::size_t bytes);

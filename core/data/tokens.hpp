@@ -21,13 +21,13 @@ class TokenFile {
  public:
   // `type` is needed for a raw .bin ("uint8", "uint16", "int32"); a pair knows its own. Throws Error on damage.
   TokenFile(const fs::path& prefix_or_bin, const std::string& token_type);
-  std::int64_t size() const;                                    // tokens
-  const std::vector<std::int64_t>& document_ends() const;       // ascending, the last is size(); raw: one document
+  std::int64_t size() const;                               // tokens
+  const std::vector<std::int64_t>& document_ends() const;  // ascending, the last is size(); raw: one document
   // tokens [begin, end) as int64 into out
   void read(std::int64_t begin, std::int64_t end, std::int64_t* out) const;
-  bool has_loss_mask() const;                                   // PREFIX.mask, one byte a token: 1 = this token is learnt
+  bool has_loss_mask() const;  // PREFIX.mask, one byte a token: 1 = this token is learnt
   void read_mask(std::int64_t begin, std::int64_t end, std::uint8_t* out) const;
-  std::optional<std::int64_t> text_bytes() const;               // bytes of text behind the tokens, from PREFIX.json
+  std::optional<std::int64_t> text_bytes() const;  // bytes of text behind the tokens, from PREFIX.json
   const fs::path& path() const;
   std::string digest() const;
 

@@ -24,17 +24,26 @@ class Hooks {
  public:
   virtual ~Hooks() = default;
   // An activation at a tap, (B, T, dims of the tap). The returned tensor is used instead.
-  virtual at::Tensor at_tap(Tap tap, std::int64_t layer, const at::Tensor& x) { (void)tap, (void)layer; return x; }
+  virtual at::Tensor at_tap(Tap tap, std::int64_t layer, const at::Tensor& x) {
+    (void)tap, (void)layer;
+    return x;
+  }
   // What is about to enter the residual stream: the embedding (layer -1), an attention's or an MLP's output.
-  virtual at::Tensor into_residual(std::int64_t layer, const at::Tensor& x) { (void)layer; return x; }
+  virtual at::Tensor into_residual(std::int64_t layer, const at::Tensor& x) {
+    (void)layer;
+    return x;
+  }
   // Channels (H, 0 or 1) that norms over the hidden dimension average over; undefined: all.
   virtual at::Tensor kept_hidden() { return {}; }
 };
 
 // hidden (B, T, H) → (B, T, H). `hooks` may be nullptr.
-at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary, const at::Tensor& hidden, Hooks* hooks);
-at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden, Hooks* hooks);
-at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary, const at::Tensor& hidden, Hooks* hooks);
+at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
+                           const at::Tensor& hidden, Hooks* hooks);
+at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
+                     Hooks* hooks);
+at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
+                         const at::Tensor& hidden, Hooks* hooks);
 
 // tokens (B, T) int64 → (B, T, H);   hidden → final norm
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks);

@@ -65,6 +65,7 @@ at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) 
 
 // Mean-free nll of the next token: tokens (B, T) → (B, T-1) float32, logits in chunks of rows. `last_logits`, when not
 // nullptr, receives the last position's (B, V) float32.
-at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens, at::Tensor* last_logits = nullptr);
+at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,
+                          at::Tensor* last_logits = nullptr);
 
 }  // namespace espalier

@@ -15,8 +15,8 @@ class Family {
  public:
   virtual ~Family() = default;
   virtual std::string name() const = 0;
-  // Reads a config, in the spelling of transformers 4 or 5. `source` names the file in errors. Everything that we do not
-  // compute exactly as transformers does (rope types, activations, layer types) is an Error, never a guess.
+  // Reads a config, in the spelling of transformers 4 or 5. `source` names the file in errors. Everything that we do
+  // not compute exactly as transformers does (rope types, activations, layer types) is an Error, never a guess.
   virtual ModelSpec read(const nlohmann::json& config, const std::string& source) const = 0;
   // Writes every key that any version of transformers needs, both spellings, into `config`; unknown keys in it stay.
   virtual void write(const ModelSpec& spec, nlohmann::json& config) const = 0;
@@ -29,7 +29,8 @@ std::vector<std::string> family_names();
 ModelSpec read_spec(const nlohmann::json& config, const std::string& source);
 // `base` is the teacher's config (or empty): its other keys are carried along, per-layer lists are cut with `layer_of`
 // (student layer → teacher layer). `dtype` is "float32", "bfloat16" or "float16".
-nlohmann::json write_config(const ModelSpec& spec, const nlohmann::json& base, const std::vector<std::int64_t>& layer_of, const std::string& dtype);
+nlohmann::json write_config(const ModelSpec& spec, const nlohmann::json& base,
+                            const std::vector<std::int64_t>& layer_of, const std::string& dtype);
 
 // A spec as plain JSON, as plan.json has it; and back.
 nlohmann::json spec_to_json(const ModelSpec& spec);

@@ -15,11 +15,28 @@ namespace espalier {
 // What a tensor is for, the same in every family.
 enum class Role {
   embed,
-  attn_norm, attn_norm_bias,
-  q, k, v, o, q_bias, k_bias, v_bias, o_bias, q_norm, k_norm,
-  mlp_norm, mlp_norm_bias,
-  gate, up, down, gate_bias, up_bias, down_bias,
-  final_norm, final_norm_bias,
+  attn_norm,
+  attn_norm_bias,
+  q,
+  k,
+  v,
+  o,
+  q_bias,
+  k_bias,
+  v_bias,
+  o_bias,
+  q_norm,
+  k_norm,
+  mlp_norm,
+  mlp_norm_bias,
+  gate,
+  up,
+  down,
+  gate_bias,
+  up_bias,
+  down_bias,
+  final_norm,
+  final_norm_bias,
   head,
   count  // number of roles
 };
@@ -28,7 +45,7 @@ enum class Role {
 using DimProduct = std::vector<Dim>;
 
 struct Parameter {
-  std::string name;         // in the checkpoint
+  std::string name;  // in the checkpoint
   Role role = Role::embed;
   std::int64_t layer = -1;  // -1: outside the layers
   std::vector<DimProduct> dims;

@@ -13,13 +13,15 @@ namespace espalier {
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& kept = {});
 
 // (x − mean)/sqrt(var + eps) · (weight + 1) + bias; with `kept`, mean and variance are those of the kept channels.
-at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps, const at::Tensor& kept = {});
+at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps,
+                         const at::Tensor& kept = {});
 
 // cos and sin (positions, rotary) in float64 precision rounded to `dtype`, half-split layout.
 struct Rotary {
   at::Tensor cos, sin;
 };
-Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positions, at::ScalarType dtype, at::Device device);
+Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positions, at::ScalarType dtype,
+                    at::Device device);
 // x (B, N, T, D): the first `rotary` channels of each head are rotated, the rest passes.
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary);
 

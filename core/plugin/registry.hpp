@@ -46,10 +46,14 @@ class Registry final : public Registrar {
   std::unique_ptr<Scheduler> scheduler(ComponentBlock& block, const Host& host) const;
 
  protected:
-  void add_metric(const std::string& name, const std::string& doc, std::unique_ptr<Factory<ImportanceMetric>> factory) override;
-  void add_axis(const std::string& name, const std::string& doc, std::unique_ptr<Factory<PruningAxis>> factory) override;
-  void add_logit_loss(const std::string& name, const std::string& doc, std::unique_ptr<Factory<LogitLoss>> factory) override;
-  void add_scheduler(const std::string& name, const std::string& doc, std::unique_ptr<Factory<Scheduler>> factory) override;
+  void add_metric(const std::string& name, const std::string& doc,
+                  std::unique_ptr<Factory<ImportanceMetric>> factory) override;
+  void add_axis(const std::string& name, const std::string& doc,
+                std::unique_ptr<Factory<PruningAxis>> factory) override;
+  void add_logit_loss(const std::string& name, const std::string& doc,
+                      std::unique_ptr<Factory<LogitLoss>> factory) override;
+  void add_scheduler(const std::string& name, const std::string& doc,
+                     std::unique_ptr<Factory<Scheduler>> factory) override;
 
  private:
   struct State;

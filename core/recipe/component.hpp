@@ -19,7 +19,7 @@ class ComponentBlock final : public OptionSource {
   std::string kind;   // "metric", "axis", "loss", "scheduler", for messages
   std::string table;  // "prune", "distill", …, for messages
   std::string name;
-  Where where;        // of the block (or of its name)
+  Where where;  // of the block (or of its name)
   struct Option {
     Value value;
     Where where;
@@ -28,7 +28,8 @@ class ComponentBlock final : public OptionSource {
 
   const Value* find(std::string_view key) const override;
   // Goes to `diagnostics` while one is attached, else throws RecipeError.
-  void problem(std::string_view key, const std::string& what, const std::string& got, const std::string& expected) override;
+  void problem(std::string_view key, const std::string& what, const std::string& got,
+               const std::string& expected) override;
   Diagnostics* diagnostics = nullptr;
 };
 

@@ -19,7 +19,8 @@ struct Where {
 class Diagnostics {
  public:
   // file:line:col: error: [table] what; got X; expected Y     (got and expected may be empty)
-  void error(const Where& where, const std::string& table, const std::string& what, const std::string& got, const std::string& expected);
+  void error(const Where& where, const std::string& table, const std::string& what, const std::string& got,
+             const std::string& expected);
   void note(const std::string& text);  // printed after the errors
   bool empty() const { return problems_.empty(); }
   std::size_t size() const { return problems_.size(); }

@@ -58,7 +58,7 @@ struct OptimizerBlock {
 
 // [correct] and [distill]
 struct TrainBlock {
-  std::optional<std::int64_t> tokens, steps;  // exactly one
+  std::optional<std::int64_t> tokens, steps;                       // exactly one
   std::int64_t global_batch = 0, micro_batch = 0, seq_length = 0;  // seq_length: [data]'s
   std::vector<LossBlock> losses;
   Component scheduler;

@@ -28,6 +28,7 @@ struct HeadOutput {
 
 // Runs the losses over chunks of rows, with the gradient taken in the same sweep. Adds the weight's gradient to
 // `weight_gradient` (vocab, Hs) float32.
-HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses, at::Tensor& weight_gradient);
+HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses,
+                             at::Tensor& weight_gradient);
 
 }  // namespace espalier

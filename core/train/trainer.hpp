@@ -38,8 +38,8 @@ struct TrainJob {
   std::unique_ptr<Scheduler> scheduler;
   TrainPlan plan;
   const TrainingStream* data = nullptr;
-  fs::path checkpoints;  // folder of iter_0000200/ …
-  fs::path metrics;      // metrics.jsonl
+  fs::path checkpoints;                    // folder of iter_0000200/ …
+  fs::path metrics;                        // metrics.jsonl
   std::function<double(Model&)> evaluate;  // validation nll; may be empty
 };
 
@@ -48,9 +48,9 @@ struct TrainResult {
   double seconds = 0.0;  // of all sessions of this run together
 };
 
-// Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every save_every
-// steps, on a signal (then Interrupted is thrown) and at the end. Stopped anywhere and run again, the student ends with
-// the same bytes.
+// Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every
+// save_every steps, on a signal (then Interrupted is thrown) and at the end. Stopped anywhere and run again, the
+// student ends with the same bytes.
 TrainResult train(TrainJob& job);
 
 }  // namespace espalier

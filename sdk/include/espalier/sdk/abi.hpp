@@ -35,11 +35,11 @@
   "." ESPALIER_STRINGIFY(TORCH_VERSION_MINOR) "." ESPALIER_STRINGIFY(TORCH_VERSION_PATCH)
 
 #define ESPALIER_STAMP_PREFIX "espalier:"
-#define ESPALIER_STAMP                                                                                      \
-  ESPALIER_STAMP_PREFIX                                                                                     \
-  "abi=" ESPALIER_STRINGIFY(ESPALIER_ABI) ":torch=" ESPALIER_TORCH_VERSION ":cc=" ESPALIER_COMPILER         \
-                                          ":cxx11abi=" ESPALIER_STRINGIFY(_GLIBCXX_USE_CXX11_ABI)           \
-                                          ":cuda=" ESPALIER_PLUGIN_CUDA
+#define ESPALIER_STAMP                                                                              \
+  ESPALIER_STAMP_PREFIX                                                                             \
+  "abi=" ESPALIER_STRINGIFY(ESPALIER_ABI) ":torch=" ESPALIER_TORCH_VERSION ":cc=" ESPALIER_COMPILER \
+                                          ":cxx11abi=" ESPALIER_STRINGIFY(                          \
+                                              _GLIBCXX_USE_CXX11_ABI) ":cuda=" ESPALIER_PLUGIN_CUDA
 
 namespace espalier {
 

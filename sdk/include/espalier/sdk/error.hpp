@@ -36,17 +36,17 @@ class ESPALIER_SDK_VISIBLE InternalError : public std::logic_error {
 template <class... Args>
 std::string concat(const Args&... args) {
   std::ostringstream out;
-  (out << ... << args);
+  ((out << args), ...);
   return out.str();
 }
 
 }  // namespace espalier
 
-#define ESPALIER_CHECK(condition, ...)                                                                          \
-  do {                                                                                                          \
-    if (!(condition)) {                                                                                         \
-      throw ::espalier::InternalError(::espalier::concat(__FILE__, ":", __LINE__, ": check failed: ", #condition, \
-                                                         " ", ::espalier::concat(__VA_ARGS__),                  \
-                                                         " (this is a bug of espalier or of a plugin: please report)")); \
-    }                                                                                                           \
+#define ESPALIER_CHECK(condition, ...)                                                                   \
+  do {                                                                                                   \
+    if (!(condition)) {                                                                                  \
+      throw ::espalier::InternalError(::espalier::concat(                                                \
+          __FILE__, ":", __LINE__, ": check failed: ", #condition, " ", ::espalier::concat(__VA_ARGS__), \
+          " (this is a bug of espalier or of a plugin: please report)"));                                \
+    }                                                                                                    \
   } while (false)

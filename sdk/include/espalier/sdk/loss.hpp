@@ -30,8 +30,8 @@ class ESPALIER_SDK_VISIBLE LogitLoss {
   // [grad mode as the caller set it] (rows) float32 loss of each row, differentiable in the student's logits.
   virtual at::Tensor forward(const LogitRows& rows) const = 0;
 
-  // Optional closed form [no grad]: writes the rows' losses into `loss` (rows), adds scale × dloss/dstudent to `gradient`
-  // (rows, vocab) and returns true. The default returns false, and the host differentiates forward().
+  // Optional closed form [no grad]: writes the rows' losses into `loss` (rows), adds scale × dloss/dstudent to
+  // `gradient` (rows, vocab) and returns true. The default returns false, and the host differentiates forward().
   virtual bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const;
 };
 

@@ -42,10 +42,18 @@ struct Limits {
 };
 
 inline Limits any() { return {}; }
-inline Limits at_least(double minimum) { return {.minimum = minimum, .maximum = {}, .minimum_excluded = false, .choices = {}}; }
-inline Limits above(double minimum) { return {.minimum = minimum, .maximum = {}, .minimum_excluded = true, .choices = {}}; }
-inline Limits between(double minimum, double maximum) { return {.minimum = minimum, .maximum = maximum, .minimum_excluded = false, .choices = {}}; }
-inline Limits one_of(std::vector<std::string> choices) { return {.minimum = {}, .maximum = {}, .minimum_excluded = false, .choices = std::move(choices)}; }
+inline Limits at_least(double minimum) {
+  return {.minimum = minimum, .maximum = {}, .minimum_excluded = false, .choices = {}};
+}
+inline Limits above(double minimum) {
+  return {.minimum = minimum, .maximum = {}, .minimum_excluded = true, .choices = {}};
+}
+inline Limits between(double minimum, double maximum) {
+  return {.minimum = minimum, .maximum = maximum, .minimum_excluded = false, .choices = {}};
+}
+inline Limits one_of(std::vector<std::string> choices) {
+  return {.minimum = {}, .maximum = {}, .minimum_excluded = false, .choices = std::move(choices)};
+}
 
 // One row of a component's option table, as the host prints it.
 struct FieldInfo {
@@ -69,7 +77,8 @@ class ESPALIER_SDK_VISIBLE OptionSource {
 
   // Reports a problem at the key's place in the recipe ("" means the block itself). The host collects all of them and
   // prints them together; parsing goes on.
-  virtual void problem(std::string_view key, const std::string& what, const std::string& got, const std::string& expected) = 0;
+  virtual void problem(std::string_view key, const std::string& what, const std::string& got,
+                       const std::string& expected) = 0;
 };
 
 }  // namespace abi_1
@@ -162,7 +171,8 @@ Value to_value(const std::vector<T>& values) {
 }
 
 inline bool within(double number, const Limits& limits) {
-  if (limits.minimum && (limits.minimum_excluded ? !(number > *limits.minimum) : !(number >= *limits.minimum))) return false;
+  if (limits.minimum && (limits.minimum_excluded ? !(number > *limits.minimum) : !(number >= *limits.minimum)))
+    return false;
   return !limits.maximum || number <= *limits.maximum;
 }
 inline bool within(bool, const Limits&) { return true; }
@@ -199,8 +209,8 @@ struct FieldParser {
     if (!value) return;
     const std::optional<T> parsed = FieldType<T>::from(*value);
     if (!parsed || !within(*parsed, limits)) {
-      source.problem(name, parsed ? concat(name, " is out of range") : concat(name, " has the wrong type"), to_text(*value),
-                     expectation(FieldType<T>::name, limits));
+      source.problem(name, parsed ? concat(name, " is out of range") : concat(name, " has the wrong type"),
+                     to_text(*value), expectation(FieldType<T>::name, limits));
       return;
     }
     field = *parsed;
@@ -277,7 +287,8 @@ inline std::string expectation(const std::string& type, const Limits& limits) {
     const std::string printed = detail::real_text(bound);
     return printed.size() > 2 && printed.ends_with(".0") ? printed.substr(0, printed.size() - 2) : printed;
   };
-  if (limits.minimum && limits.maximum) return text + " from " + number(*limits.minimum) + " to " + number(*limits.maximum);
+  if (limits.minimum && limits.maximum)
+    return text + " from " + number(*limits.minimum) + " to " + number(*limits.maximum);
   if (limits.minimum) return text + (limits.minimum_excluded ? " above " : " of at least ") + number(*limits.minimum);
   if (limits.maximum) return text + " of at most " + number(*limits.maximum);
   return text;

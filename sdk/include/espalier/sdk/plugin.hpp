@@ -44,10 +44,14 @@ class ESPALIER_SDK_VISIBLE Registrar {
   void add(const std::string& name, const std::string& doc);
 
  protected:
-  virtual void add_metric(const std::string& name, const std::string& doc, std::unique_ptr<Factory<ImportanceMetric>> factory) = 0;
-  virtual void add_axis(const std::string& name, const std::string& doc, std::unique_ptr<Factory<PruningAxis>> factory) = 0;
-  virtual void add_logit_loss(const std::string& name, const std::string& doc, std::unique_ptr<Factory<LogitLoss>> factory) = 0;
-  virtual void add_scheduler(const std::string& name, const std::string& doc, std::unique_ptr<Factory<Scheduler>> factory) = 0;
+  virtual void add_metric(const std::string& name, const std::string& doc,
+                          std::unique_ptr<Factory<ImportanceMetric>> factory) = 0;
+  virtual void add_axis(const std::string& name, const std::string& doc,
+                        std::unique_ptr<Factory<PruningAxis>> factory) = 0;
+  virtual void add_logit_loss(const std::string& name, const std::string& doc,
+                              std::unique_ptr<Factory<LogitLoss>> factory) = 0;
+  virtual void add_scheduler(const std::string& name, const std::string& doc,
+                             std::unique_ptr<Factory<Scheduler>> factory) = 0;
 };
 
 }  // namespace abi_1
@@ -81,25 +85,23 @@ void Registrar::add(const std::string& name, const std::string& doc) {
   } else if constexpr (std::is_base_of_v<LogitLoss, T>) {
     add_logit_loss(name, doc, std::make_unique<detail::FactoryOf<LogitLoss, T>>());
   } else {
-    static_assert(std::is_base_of_v<Scheduler, T>, "a component is an ImportanceMetric, PruningAxis, LogitLoss or Scheduler");
+    static_assert(std::is_base_of_v<Scheduler, T>,
+                  "a component is an ImportanceMetric, PruningAxis, LogitLoss or Scheduler");
     add_scheduler(name, doc, std::make_unique<detail::FactoryOf<Scheduler, T>>());
   }
 }
 
 }  // namespace espalier
 
-// Defines the plugin's entry. `name` and `version` are string literals; `registrar` names the parameter of the body that follows.
-#define ESPALIER_PLUGIN(plugin_name, plugin_version, registrar)                                              \
-  static void espalier_register_components(::espalier::Registrar& registrar);                                \
-  extern "C" {                                                                                               \
-  extern const ::espalier::PluginDescriptor espalier_plugin;                                                 \
-  __attribute__((used, visibility("default"), section(ESPALIER_STAMP))) const ::espalier::PluginDescriptor   \
-      espalier_plugin = {::espalier::kPluginMagic,                                                           \
-                         sizeof(::espalier::PluginDescriptor),                                               \
-                         ::espalier::kAbi,                                                                   \
-                         ESPALIER_STAMP,                                                                     \
-                         plugin_name,                                                                        \
-                         plugin_version,                                                                     \
-                         &espalier_register_components};                                                     \
-  }                                                                                                          \
+// Defines the plugin's entry. `name` and `version` are string literals; `registrar` names the parameter of the body
+// that follows.
+#define ESPALIER_PLUGIN(plugin_name, plugin_version, registrar)                                                      \
+  static void espalier_register_components(::espalier::Registrar& registrar);                                        \
+  extern "C" {                                                                                                       \
+  extern const ::espalier::PluginDescriptor espalier_plugin;                                                         \
+  __attribute__((used, visibility("default"), section(ESPALIER_STAMP)))                                              \
+  const ::espalier::PluginDescriptor espalier_plugin = {                                                             \
+      ::espalier::kPluginMagic, sizeof(::espalier::PluginDescriptor), ::espalier::kAbi, ESPALIER_STAMP, plugin_name, \
+      plugin_version,           &espalier_register_components};                                                      \
+  }                                                                                                                  \
   static void espalier_register_components(::espalier::Registrar& registrar)

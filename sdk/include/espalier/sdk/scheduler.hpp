@@ -10,8 +10,8 @@ inline namespace abi_1 {
 
 // Where a training run stands when a step is about to be taken.
 struct Progress {
-  std::int64_t step = 0;   // 0 before the first step
-  std::int64_t steps = 0;  // of the whole run
+  std::int64_t step = 0;          // 0 before the first step
+  std::int64_t steps = 0;         // of the whole run
   std::int64_t tokens = 0;        // seen so far
   std::int64_t total_tokens = 0;  // of the whole run
 };

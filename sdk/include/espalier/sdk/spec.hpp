@@ -22,24 +22,25 @@ enum class Dim { hidden, ffn, kv_groups, heads_per_group, head_dim, vocab, layer
 // A point of the forward pass where activations can be seen. Its last tensor dimension is the product named beside it.
 enum class Tap {
   none,
-  norm_output,     // hidden                              output of each layer's norms, after scale and bias; not the final norm
+  norm_output,  // hidden                              output of each layer's norms, after scale and bias; not the final
+                // norm
   pre_activation,  // ffn                                 input of the non-linearity (gate_proj's output in a gated MLP)
   up_output,       // ffn                                 up_proj's output, the factor of a gated MLP
   fc2_input,       // ffn                                 input of down_proj
   o_proj_input,    // kv_groups × heads_per_group × head_dim   the heads' outputs, concatenated
 };
 
-enum class Norm { rms, layernorm_1p };   // layernorm_1p scales by (weight + 1)
+enum class Norm { rms, layernorm_1p };  // layernorm_1p scales by (weight + 1)
 enum class Activation { silu, relu2 };
 
 // Rotary position embedding. Frequencies are theta^(-2i/rotary) with rotary = int(head_dim * partial).
 struct Rope {
   std::string type = "default";  // "default", "linear" or "llama3"
   double theta = 10000.0;
-  double partial = 1.0;  // share of head_dim that is rotated
-  double factor = 1.0;   // linear, llama3
-  double low_freq_factor = 1.0;   // llama3
-  double high_freq_factor = 4.0;  // llama3
+  double partial = 1.0;                        // share of head_dim that is rotated
+  double factor = 1.0;                         // linear, llama3
+  double low_freq_factor = 1.0;                // llama3
+  double high_freq_factor = 4.0;               // llama3
   std::int64_t original_max_positions = 8192;  // llama3
   bool operator==(const Rope&) const = default;
 };
