@@ -13,6 +13,8 @@
 // may stand for a real; nothing else converts.
 #pragma once
 
+#include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -76,7 +78,8 @@ class ESPALIER_SDK_VISIBLE OptionSource {
   virtual const Value* find(std::string_view key) const = 0;
 
   // Reports a problem at the key's place in the recipe ("" means the block itself). The host collects all of them and
-  // prints them together; parsing goes on.
+  // prints them together; parsing goes on. `what` starts with the key ("k exceeds the vocabulary"), and the host puts
+  // the component's name behind that word. `got` and `expected` may be empty.
   virtual void problem(std::string_view key, const std::string& what, const std::string& got,
                        const std::string& expected) = 0;
 };
@@ -94,19 +97,17 @@ namespace detail {
 template <class T>
 struct FieldType;
 
+// The shortest form of at least six digits that reads back as the same number, in any locale.
 inline std::string real_text(double value) {
-  std::ostringstream out;
-  out.precision(17);
-  for (int digits = 6; digits <= 17; ++digits) {  // the shortest form that reads back as the same number
-    std::ostringstream shorter;
-    shorter.precision(digits);
-    shorter << value;
-    if (digits == 17 || std::stod(shorter.str()) == value) {
-      std::string text = shorter.str();
-      return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;
-    }
+  char buffer[40];
+  for (int digits = 6;; ++digits) {
+    const char* end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::general, digits).ptr;
+    double back = 0.0;
+    std::from_chars(buffer, end, back);
+    if (digits < 17 && back != value && value == value) continue;
+    const std::string text(buffer, end);
+    return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;
   }
-  return out.str();
 }
 
 template <>
@@ -171,6 +172,7 @@ Value to_value(const std::vector<T>& values) {
 }
 
 inline bool within(double number, const Limits& limits) {
+  if (!std::isfinite(number)) return false;
   if (limits.minimum && (limits.minimum_excluded ? !(number > *limits.minimum) : !(number >= *limits.minimum)))
     return false;
   return !limits.maximum || number <= *limits.maximum;
@@ -208,12 +210,14 @@ struct FieldParser {
     const Value* value = source.find(name);
     if (!value) return;
     const std::optional<T> parsed = FieldType<T>::from(*value);
-    if (!parsed || !within(*parsed, limits)) {
-      source.problem(name, parsed ? concat(name, " is out of range") : concat(name, " has the wrong type"),
-                     to_text(*value), expectation(FieldType<T>::name, limits));
+    if (parsed && within(*parsed, limits)) {
+      field = *parsed;
       return;
     }
-    field = *parsed;
+    const char* what = !parsed                  ? " has the wrong type"
+                       : limits.choices.empty() ? " is out of range"
+                                                : " is not a known choice";
+    source.problem(name, concat(name, what), to_text(*value), expectation(FieldType<T>::name, limits));
   }
 };
 
@@ -253,11 +257,15 @@ inline std::string to_text(const Value& value) {
     std::string operator()(const std::string& text) const {
       std::string quoted = "\"";
       for (const char c : text) {
+        const auto code = static_cast<unsigned char>(c);
         if (c == '"' || c == '\\') quoted += '\\';
         if (c == '\n') {
           quoted += "\\n";
         } else if (c == '\t') {
           quoted += "\\t";
+        } else if (code < 0x20 || code == 0x7f) {
+          constexpr const char* kDigits = "0123456789ABCDEF";
+          quoted += std::string("\\u00") + kDigits[code / 16] + kDigits[code % 16];
         } else {
           quoted += c;
         }
@@ -282,16 +290,20 @@ inline std::string expectation(const std::string& type, const Limits& limits) {
     }
     return text;
   }
-  std::string text = (type == "integer" ? "an " : "a ") + type;
+  std::string text = (type == "integer" ? "an " : "a ") + type + (list ? "s" : "");
   const auto number = [&](double bound) {
     const std::string printed = detail::real_text(bound);
     return printed.size() > 2 && printed.ends_with(".0") ? printed.substr(0, printed.size() - 2) : printed;
   };
-  if (limits.minimum && limits.maximum)
-    return text + " from " + number(*limits.minimum) + " to " + number(*limits.maximum);
-  if (limits.minimum) return text + (limits.minimum_excluded ? " above " : " of at least ") + number(*limits.minimum);
-  if (limits.maximum) return text + " of at most " + number(*limits.maximum);
-  return text;
+  if (!limits.minimum && !limits.maximum) return text;
+  if (list) text += ", each";
+  if (!limits.minimum) return text + " of at most " + number(*limits.maximum);
+  if (limits.minimum_excluded) {
+    text += " above " + number(*limits.minimum);
+    return limits.maximum ? text + " and at most " + number(*limits.maximum) : text;
+  }
+  if (!limits.maximum) return text + " of at least " + number(*limits.minimum);
+  return text + " from " + number(*limits.minimum) + " to " + number(*limits.maximum);
 }
 
 }  // namespace espalier
