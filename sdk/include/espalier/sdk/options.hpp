@@ -105,7 +105,7 @@ inline std::string real_text(double value) {
     double back = 0.0;
     std::from_chars(buffer, end, back);
     if (digits < 17 && back != value && value == value) continue;
-    const std::string text(buffer, end);
+    const std::string text(static_cast<const char*>(buffer), end);
     return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;
   }
 }
