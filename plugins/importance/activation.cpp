@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "activation.hpp"
+
+#include <ATen/ops/linalg_vector_norm.h>
+
+#include "state.hpp"
+
+namespace espalier::plugins {
+namespace {
+
+std::string taps_of(const AxisInfo& axis) {
+  std::string text;
+  for (std::size_t i = 0; i < axis.taps.size(); ++i) {
+    text += concat(i == 0 ? "" : i + 1 == axis.taps.size() ? " or " : ", ", "'", name_of(axis.taps[i]), "'");
+  }
+  return text;
+}
+
+}  // namespace
+
+ActivationMetric::ActivationMetric(const Options& options)
+    : options_(options), seq_(reduce_named(options.seq)), token_norm_(options.norm == "token_norm") {}
+
+Needs ActivationMetric::needs(const AxisInfo& axis) const {
+  if (axis.taps.empty()) {
+    throw RecipeError(concat("metric 'activation' needs an axis whose units have activations; got axis '", axis.name,
+                             "'; expected an axis of a width, such as 'hidden', 'ffn' or 'heads'"));
+  }
+  if (options_.tap.empty()) return {Evidence::activations, axis.taps.front()};
+  for (const Tap tap : axis.taps) {
+    if (options_.tap == name_of(tap)) return {Evidence::activations, tap};
+  }
+  throw RecipeError(concat("tap of metric 'activation' does not see the units of axis '", axis.name, "'; got '",
+                           options_.tap, "'; expected ", taps_of(axis)));
+}
+
+void ActivationMetric::begin(const Site& site) {
+  site_ = site;
+  const bool per_unit = token_norm_ || site.channels == 1;
+  samples_ = SampleReduction(reduce_named(options_.batch), per_unit ? site.units : site.units * site.channels);
+}
+
+void ActivationMetric::observe(const Observation& observation) {
+  const at::Tensor& batch = observation.input;  // (batch, seq, units, channels)
+  ESPALIER_CHECK(batch.dim() == 4 && batch.size(2) == site_.units && batch.size(3) == site_.channels, "activation ",
+                 batch.sizes());
+  // One sample at a time, so that not even rounding depends on the micro-batch.
+  for (std::int64_t b = 0; b < batch.size(0); ++b) {
+    const at::Tensor sample = batch.select(0, b).to(at::kFloat);
+    const bool fold = token_norm_ && site_.channels > 1;
+    samples_.add(
+        reduce_tokens(fold ? at::linalg_vector_norm(sample, 2, at::IntArrayRef({2})) : sample.flatten(1), seq_));
+  }
+}
+
+at::Tensor ActivationMetric::scores() const {
+  if (samples_.samples() == 0) throw Error("metric 'activation' has no scores; got 0 samples; expected at least 1");
+  at::Tensor finished = samples_.finish();
+  if (finished.numel() != site_.units) {
+    finished = at::linalg_vector_norm(finished.view({site_.units, site_.channels}), 2, at::IntArrayRef({1}));
+  }
+  return finished.to(at::kCPU, at::kFloat);
+}
+
+std::vector<at::Tensor> ActivationMetric::state() const { return copy_state(samples_.state()); }
+
+void ActivationMetric::restore(const std::vector<at::Tensor>& state) {
+  samples_.state() = check_state("activation", state, samples_.state());
+}
+
+void ActivationMetric::merge(const std::vector<at::Tensor>& later) {
+  samples_.merge(check_state("activation", later, samples_.state()));
+}
+
+}  // namespace espalier::plugins

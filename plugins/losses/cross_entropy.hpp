@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "espalier/sdk/loss.hpp"
+#include "espalier/sdk/options.hpp"
+
+namespace espalier::plugins {
+
+// −log softmax(student)[label]; gradient softmax(student) − onehot(label). Needs no teacher.
+class CrossEntropyLoss final : public LogitLoss {
+ public:
+  using Options = NoOptions;
+  explicit CrossEntropyLoss(const Options&) {}
+  bool needs_teacher() const override { return false; }
+  at::Tensor forward(const LogitRows& rows) const override;
+  bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const override;
+};
+
+}  // namespace espalier::plugins

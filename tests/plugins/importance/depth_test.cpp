@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <doctest/doctest.h>
+
+#include "plugins/importance/block_influence.hpp"
+#include "plugins/importance/loss_drop.hpp"
+#include "tests/plugins/importance/observe.hpp"
+#include "tests/plugins/options.hpp"
+
+using espalier::AxisInfo;
+using espalier::list_of;
+using espalier::make;
+using espalier::site_of;
+using espalier::plugins::BlockInfluence;
+using espalier::plugins::LossDrop;
+
+namespace {
+
+void probe(LossDrop& metric, std::int64_t unit, double loss, double base) {
+  const at::Tensor none;
+  metric.observe({.layer = unit, .unit = unit, .input = none, .output = none, .loss = loss, .base_loss = base});
+}
+
+}  // namespace
+
+TEST_CASE("a quarter turn of pi/2 has the block influence of the oracle, an identity has none") {
+  BlockInfluence metric = make<BlockInfluence>();
+  metric.begin(site_of(2));
+  const at::Tensor x = at::tensor({1.0f, 0.0f}).view({1, 1, 2}), y = at::tensor({1.0f, 1.0f}).view({1, 1, 2});
+  const at::Tensor any = at::sin(at::arange(3 * 5 * 2, at::kFloat)).view({3, 5, 2});
+  observe(metric, x, y, 0);
+  observe(metric, any, any, 1);
+  CHECK(list_of(metric.scores())[0] == doctest::Approx(0.292893).epsilon(1e-5));
+  CHECK(list_of(metric.scores())[1] == 0.0f);
+}
+
+TEST_CASE("block influence counts tokens, so that unequal micro-batches weigh what they are") {
+  const at::Tensor before = at::sin(at::arange(7 * 5 * 16, at::kFloat)).view({7, 5, 16}),
+                   after = before + at::cos(before * 3);
+  at::Tensor whole;
+  for (const std::int64_t micro_batch : {7, 1, 3}) {
+    BlockInfluence metric = make<BlockInfluence>();
+    metric.begin(site_of(1));
+    for (std::int64_t at = 0; at < 7; at += micro_batch) {
+      const std::int64_t count = std::min<std::int64_t>(micro_batch, 7 - at);
+      observe(metric, before.narrow(0, at, count), after.narrow(0, at, count));
+    }
+    if (!whole.defined()) whole = metric.scores();
+    CHECK(at::equal(metric.scores(), whole));
+  }
+  const at::Tensor expected = (1 - at::cosine_similarity(before.to(at::kDouble), after.to(at::kDouble), -1)).mean();
+  CHECK(whole.item<float>() == doctest::Approx(expected.item<double>()).epsilon(1e-6));
+}
+
+TEST_CASE("block influence merges by tokens") {
+  const at::Tensor before = at::sin(at::arange(4 * 3 * 8, at::kFloat)).view({4, 3, 8}), after = at::cos(before);
+  BlockInfluence whole = make<BlockInfluence>(), first = make<BlockInfluence>(), rest = make<BlockInfluence>();
+  whole.begin(site_of(1)), first.begin(site_of(1)), rest.begin(site_of(1));
+  observe(whole, before, after);
+  observe(first, before.narrow(0, 0, 1), after.narrow(0, 0, 1)),
+      observe(rest, before.narrow(0, 1, 3), after.narrow(0, 1, 3));
+  first.merge(rest.state());
+  CHECK(first.scores().item<float>() == doctest::Approx(whole.scores().item<float>()).epsilon(1e-7));
+}
+
+TEST_CASE("huge, tiny and zero hidden states have a finite block influence") {
+  BlockInfluence metric = make<BlockInfluence>();
+  metric.begin(site_of(1));
+  const at::Tensor zero = at::zeros({1, 1, 4}), one = at::ones({1, 1, 4});
+  observe(metric, one * 1e15, one * 1e-15), observe(metric, zero, one);
+  CHECK(metric.scores().item<float>() == doctest::Approx(0.5).epsilon(1e-6));
+}
+
+TEST_CASE("loss drop is the difference to the whole model") {
+  LossDrop metric = make<LossDrop>();
+  metric.begin(site_of(3));
+  probe(metric, 0, 5.5, 2.0), probe(metric, 1, 1.75, 2.0);
+  CHECK_THROWS_WITH(metric.scores(),
+                    "metric 'loss_drop' has no scores; got a layer that was never skipped; expected one probe of each");
+  probe(metric, 2, 2.0, 2.0);
+  CHECK(list_of(metric.scores()) == std::vector<float>{3.5f, -0.25f, 0.0f});
+  LossDrop second = make<LossDrop>();
+  second.begin(site_of(3));
+  for (const std::int64_t unit : {0, 1, 2}) probe(second, unit, 3.0, 2.0);
+  metric.merge(second.state());
+  CHECK(list_of(metric.scores()) == std::vector<float>{2.25f, 0.375f, 0.5f});
+}
+
+TEST_CASE("metrics of depth refuse axes of a width") {
+  const AxisInfo ffn = espalier::axis_with({espalier::Dim::ffn}, {espalier::Tap::fc2_input}, "ffn");
+  CHECK_THROWS_WITH_AS(make<LossDrop>().needs(ffn),
+                       "metric 'loss_drop' scores whole layers only; got axis 'ffn'; expected axis 'layers'",
+                       espalier::RecipeError);
+  CHECK_THROWS_WITH_AS(make<BlockInfluence>().needs(ffn),
+                       "metric 'block_influence' scores whole layers only; got axis 'ffn'; expected axis 'layers'",
+                       espalier::RecipeError);
+}
