@@ -19,7 +19,8 @@ class ComponentBlock final : public OptionSource {
   std::string kind;   // "metric", "axis", "loss", "scheduler", for messages
   std::string table;  // "prune", "distill", …, for messages
   std::string name;
-  Where where;  // of the block (or of its name)
+  Where where;                         // of the name, else of the block
+  std::vector<std::string> host_keys;  // keys beside the options that are the host's ("weight"), for "did you mean"
   struct Option {
     Value value;
     Where where;
@@ -27,7 +28,7 @@ class ComponentBlock final : public OptionSource {
   std::map<std::string, Option, std::less<>> options;
 
   const Value* find(std::string_view key) const override;
-  // Goes to `diagnostics` while one is attached, else throws RecipeError.
+  // "key of kind 'name' is …" goes to `diagnostics` while one is attached, else throws RecipeError.
   void problem(std::string_view key, const std::string& what, const std::string& got,
                const std::string& expected) override;
   Diagnostics* diagnostics = nullptr;

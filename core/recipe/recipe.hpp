@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,8 +67,8 @@ struct TrainBlock {
   OptimizerBlock optimizer;
   double clip_grad = 1.0;
   std::int64_t save_every = 0, keep_last = 0, eval_every = 0, eval_windows = 0, log_every = 0;
-  std::string init;  // [distill] only: "pruned", or "random" for a control of the same shape
-  std::int64_t total_steps() const;
+  std::string init;                  // [distill] only: "pruned", or "random" for a control of the same shape
+  std::int64_t total_steps() const;  // the smallest number that sees at least `tokens`
   std::int64_t tokens_per_step() const { return global_batch * seq_length; }
 };
 
@@ -101,8 +103,9 @@ struct Recipe {
 // One --set key.sub=value; `key.0.sub` reaches into lists. The value is TOML, or a bare string.
 using Overrides = std::vector<std::string>;
 
-// Reads, extends, overrides and checks all but the components' own options, collecting every problem in `diagnostics`.
-// Relative paths in a recipe are relative to the working directory.
+// Reads, extends, overrides and checks all but the components' own options, collecting every problem in `diagnostics`;
+// the recipe is whole only when there is none. Relative paths in a recipe are relative to the working directory, but
+// `extends` to the recipe's folder. Throws Error when `file` cannot be read.
 Recipe parse_recipe(const fs::path& file, const Overrides& overrides, Diagnostics& diagnostics);
 
 // The recipe with every default resolved, as TOML that parse_recipe reads back to the same thing. Components list every

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/recipe/document.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "core/base/strings.hpp"
+
+namespace espalier {
+namespace {
+
+// Components that a recipe gets when it names none. The only place of the core that knows a component's name.
+struct DefaultComponent {
+  const char* table;
+  const char* key;
+  const char* toml;
+};
+constexpr DefaultComponent kDefaultComponents[] = {
+    {"correct", "losses", R"([{ name = "cross_entropy" }])"},
+    {"correct", "scheduler", R"({ name = "cosine", peak = 1e-4, min = 1e-5 })"},
+    {"distill", "losses", R"([{ name = "kl" }])"},
+    {"distill", "scheduler", R"({ name = "cosine", peak = 1e-4, min = 1e-5 })"},
+};
+
+struct Exclusive {
+  const char* table;
+  const char* one;
+  const char* other;
+};
+constexpr Exclusive kExclusive[] = {
+    {"teacher", "path", "spec"},    {"data", "valid", "valid_fraction"}, {"correct", "tokens", "steps"},
+    {"distill", "tokens", "steps"}, {"prune", "keep", "ratio"},
+};
+
+// The key that must go when `key` is set, or "".
+std::string rival(const std::string& table, const std::string& key) {
+  for (const Exclusive& pair : kExclusive) {
+    if (table != pair.table) continue;
+    if (key == pair.one) return pair.other;
+    if (key == pair.other) return pair.one;
+  }
+  return "";
+}
+
+void merge(TomlNode& base, const TomlNode& over) {
+  for (const TomlEntry& entry : over.entries) {
+    TomlEntry* below = base.find(entry.key);
+    if (!below || !below->node.is_table() || !entry.node.is_table()) {
+      base.set(entry.key, entry.node).where = entry.where;
+      continue;
+    }
+    for (const TomlEntry& inner : entry.node.entries) {
+      const std::string other = rival(entry.key, inner.key);
+      if (!other.empty() && !entry.node.find(other)) below->node.erase(other);
+      below->node.set(inner.key, inner.node).where = inner.where;
+    }
+    below->where = entry.where;
+    below->node.where = entry.node.where;
+  }
+}
+
+void add_default_components(TomlNode& root) {
+  for (const DefaultComponent& missing : kDefaultComponents) {
+    TomlEntry* table = root.find(missing.table);
+    if (!table || !table->node.is_table() || table->node.find(missing.key)) continue;
+    const Where where{fmt::format("default of {}.{}", missing.table, missing.key), 0, 0};
+    table->node.set(missing.key, parse_toml_value(missing.toml, where));
+  }
+}
+
+struct Override {
+  std::string place;  // "--set key=value"
+  std::vector<std::string> path;
+  TomlNode value;
+};
+
+std::vector<std::string> split_path(const std::string& path) {
+  std::vector<std::string> parts(1);
+  for (const char c : path) {
+    if (c == '.') {
+      parts.emplace_back();
+    } else if (c != ' ') {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+std::vector<Override> parse_overrides(const std::vector<std::string>& texts, Diagnostics& diagnostics) {
+  std::vector<Override> overrides;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.find('=');
+    Override item{"--set " + text, split_path(text.substr(0, equals)), {}};
+    bool whole = equals != std::string::npos;
+    for (const std::string& part : item.path) whole = whole && !part.empty();
+    if (!whole) {
+      diagnostics.error({item.place, 0, 0}, "", "is not an override", "'" + text + "'", "key.sub=value");
+      continue;
+    }
+    std::string value = text.substr(equals + 1);
+    value.erase(0, value.find_first_not_of(' '));
+    item.value = parse_toml_value(value, {item.place, 0, 0});
+    overrides.push_back(std::move(item));
+  }
+  return overrides;
+}
+
+// The element of a list that `word` counts, or nullptr with a problem.
+TomlNode* element(TomlNode& list, const std::string& word, const std::string& table, const std::string& place,
+                  Diagnostics& diagnostics) {
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), index);
+  if (error == std::errc() && end == word.data() + word.size() && index < list.list.size()) return &list.list[index];
+  const std::string expected = list.list.empty()       ? "no index: the list is empty"
+                               : list.list.size() == 1 ? "0: the list has one element"
+                                                       : fmt::format("0 to {}", list.list.size() - 1);
+  diagnostics.error({place, 0, 0}, table, "no such list element", "'" + word + "'", expected);
+  return nullptr;
+}
+
+// A --set wins over the rival key of the file, but not over another --set: those two stay, and are refused later.
+void drop_rival(TomlNode& table, const std::string& name, const std::string& key) {
+  const std::string other = rival(name, key);
+  const TomlEntry* entry = other.empty() ? nullptr : table.find(other);
+  if (entry && entry->where.line != 0) table.erase(other);
+}
+
+void apply(TomlNode& root, const Override& item, Diagnostics& diagnostics) {
+  const std::string& table = item.path.front();
+  TomlNode* node = &root;
+  for (std::size_t i = 0; i < item.path.size(); ++i) {
+    const std::string& word = item.path[i];
+    const bool last = i + 1 == item.path.size();
+    if (node->is_list()) {
+      node = element(*node, word, table, item.place, diagnostics);
+      if (!node) return;
+      if (last) *node = item.value;
+    } else if (!node->is_table()) {
+      const std::string path = join({item.path.begin(), item.path.begin() + static_cast<std::ptrdiff_t>(i)}, ".");
+      diagnostics.error({item.place, 0, 0}, table, path + " has no keys", describe(*node), "a table");
+      return;
+    } else if (last) {
+      if (i > 0) drop_rival(*node, table, word);
+      node->set(word, item.value);
+    } else if (TomlEntry* entry = node->find(word)) {
+      node = &entry->node;
+    } else {
+      TomlNode created;
+      created.where = {item.place, 0, 0};
+      node = &node->set(word, created).node;
+    }
+  }
+}
+
+TomlNode with_base(TomlNode child, const fs::path& file, Diagnostics& diagnostics) {
+  const TomlEntry* extends = child.find("extends");
+  const std::string* name = extends ? std::get_if<std::string>(&extends->node.scalar.data) : nullptr;
+  if (!name || extends->node.type != TomlNode::Type::scalar) return child;  // a wrong type is told by the reader
+  const fs::path path = file.parent_path() / *name;
+  std::string text;
+  try {
+    text = read_text(path);
+  } catch (const Error& error) {
+    diagnostics.error(extends->node.where, "", "extends names a file that cannot be read: " + std::string(error.what()),
+                      "", "");
+    return child;
+  }
+  std::optional<TomlNode> base = parse_toml(text, path.string(), diagnostics);
+  if (!base) return child;
+  if (const TomlEntry* deeper = base->find("extends")) {
+    diagnostics.error(deeper->where, "", "a base recipe extends another one", describe(deeper->node),
+                      fmt::format("no extends here: {} extends this file, and one level is all", file.string()));
+    return child;
+  }
+  base->erase("name");  // the name of a run comes from its own file
+  base->erase("output");
+  merge(*base, child);
+  base->where = child.where;
+  return std::move(*base);
+}
+
+}  // namespace
+
+Document load_document(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& diagnostics) {
+  Document document;
+  document.text = read_text(file);
+  const std::size_t before = diagnostics.size();
+  std::optional<TomlNode> root = parse_toml(document.text, file.string(), diagnostics);
+  if (root) document.root = with_base(std::move(*root), file, diagnostics);
+  document.readable = diagnostics.size() == before;
+  const std::vector<Override> items = parse_overrides(overrides, diagnostics);
+  for (const Override& item : items) {  // tables first, so that a --set can reach into their default components
+    if (item.path.size() < 2 || document.root.find(item.path.front())) continue;
+    TomlNode created;
+    created.where = {item.place, 0, 0};
+    document.root.set(item.path.front(), created);
+  }
+  add_default_components(document.root);
+  for (const Override& item : items) apply(document.root, item, diagnostics);
+  add_default_components(document.root);
+  document.root.where = {file.string(), 0, 0};
+  return document;
+}
+
+}  // namespace espalier

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys of every table, once: the reader takes names, defaults and ranges from here, the writer names and order.
+#pragma once
+
+#include <string>
+
+#include "core/recipe/recipe.hpp"
+#include "core/recipe/teacher_spec.hpp"
+
+namespace espalier {
+
+inline Limits share() { return {.minimum = 0.0, .maximum = 1.0, .minimum_excluded = true, .choices = {}}; }
+
+template <class V>
+void visit_fields(V& v, DataBlock& data) {
+  v.sources("train", data.train);
+  v.sources("valid", data.valid);
+  v("valid_fraction", data.valid_fraction, 0.0, between(0, 0.5));
+  v.sources("calibration", data.calibration);
+  v("tokenizer", data.tokenizer, "", any());
+  v("token_type", data.token_type, "", one_of({"", "uint8", "uint16", "int32"}));
+  v("seq_length", data.seq_length, 1024, at_least(2));
+  v("deduplicate", data.deduplicate, false, any());
+}
+
+template <class V>
+void visit_fields(V& v, ScoreBlock& score, const DataBlock& data) {
+  v("samples", score.samples, 1024, at_least(1));
+  v("seq_length", score.seq_length, data.seq_length, at_least(2));
+  v("micro_batch", score.micro_batch, 1, at_least(1));
+}
+
+template <class V>
+void visit_fields(V& v, OptimizerBlock& optimizer) {
+  v("beta1", optimizer.beta1, 0.9, between(0, 1));
+  v("beta2", optimizer.beta2, 0.95, between(0, 1));
+  v("eps", optimizer.eps, 1e-8, above(0));
+  v("weight_decay", optimizer.weight_decay, 0.1, at_least(0));
+}
+
+// `init` belongs to [distill]: a teacher that is corrected has its weights already.
+template <class V>
+void visit_fields(V& v, TrainBlock& train, bool has_init) {
+  v.tokens("tokens", train.tokens);
+  v.optional("steps", train.steps, at_least(1));
+  v("global_batch", train.global_batch, 32, at_least(1));
+  v("micro_batch", train.micro_batch, 1, at_least(1));
+  v.losses("losses", train.losses);
+  v.component("scheduler", train.scheduler, "scheduler");
+  v.table("optimizer", train.optimizer);
+  v("clip_grad", train.clip_grad, 1.0, at_least(0));
+  v("save_every", train.save_every, 500, at_least(0));
+  v("keep_last", train.keep_last, 2, at_least(1));
+  v("eval_every", train.eval_every, 100, at_least(0));
+  v("eval_windows", train.eval_windows, 64, at_least(1));
+  v("log_every", train.log_every, 10, at_least(1));
+  if (has_init) v("init", train.init, "pruned", one_of({"pruned", "random"}));
+}
+
+template <class V>
+void visit_fields(V& v, EvalBlock& eval, const DataBlock& data) {
+  v("windows", eval.windows, 0, at_least(0));
+  v("seq_length", eval.seq_length, data.seq_length, at_least(2));
+}
+
+template <class V>
+void visit_fields(V& v, ExportBlock& block) {
+  v("dtype", block.dtype, "", one_of({"", "float32", "bfloat16", "float16"}));
+  v.bytes("shard_size", block.shard_bytes, 5'000'000'000);
+}
+
+template <class V>
+void visit_fields(V& v, SpecFields& spec) {
+  v.required("family", spec.family, one_of(spec_families()));
+  // Far beyond every published model, and every product of extents stays inside 63 bits.
+  v.required("layers", spec.layers, between(1, 10000));
+  v.required("hidden", spec.hidden, between(1, 1 << 20));
+  v.required("heads", spec.heads, between(1, 1 << 12));
+  v("kv_groups", spec.kv_groups, spec.heads, between(1, 1 << 12));
+  v.required("head_dim", spec.head_dim, between(1, 1 << 12));
+  v.required("ffn", spec.ffn, between(1, 1 << 20));
+  v.required("vocab", spec.vocab, between(1, 1 << 24));
+  v("tied", spec.tied, false, any());
+  v("rope_theta", spec.rope_theta, 10000.0, above(0));
+  v("norm_eps", spec.norm_eps, 1e-5, above(0));
+  v("max_positions", spec.max_positions, 4096, at_least(1));
+}
+
+}  // namespace espalier
