@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cli/command_line.hpp"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <iostream>
+#include <thread>
+
+#include "core/base/error.hpp"
+#include "core/base/log.hpp"
+#include "core/base/progress.hpp"
+#include "core/base/strings.hpp"
+#include "core/plugin/loader.hpp"
+
+namespace espalier {
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> list = {
+      {"run", "RECIPE", "the whole pipeline; goes on where it stopped", verb_run},
+      {"plan", "RECIPE", "exact shapes, parameter counts and bytes; reads no weights", verb_plan},
+      {"score", "RECIPE", "the pipeline up to the scores", verb_score},
+      {"prune", "RECIPE", "the pipeline up to the verified student", verb_prune},
+      {"distill", "RECIPE", "the pipeline up to the distilled student", verb_distill},
+      {"eval", "MODEL --data DATA", "nll, perplexity and bits per byte of any checkpoint", verb_eval},
+      {"compare", "RUN...", "one table of what runs cost and reached", verb_compare},
+      {"verify", "RUN", "derives again what a run claims: digests, kept units, masked = sliced", verb_verify},
+      {"inspect", "PATH", "what a checkpoint, scores, plan, token file, plugin or run holds", verb_inspect},
+      {"pack", "IN... -o PREFIX", "text or JSONL to packed tokens", verb_pack},
+      {"plugins", "list | show [NAME]", "the components that recipes can name", verb_plugins},
+      {"doctor", "", "what this machine can do, and what is missing", verb_doctor},
+  };
+  return list;
+}
+
+namespace {
+
+const Verb& verb_named(const std::string& name) {
+  return *std::find_if(verbs().begin(), verbs().end(), [&](const Verb& verb) { return name == verb.name; });
+}
+
+std::vector<std::string> long_names(const po::options_description& description) {
+  std::vector<std::string> names;
+  for (const auto& option : description.options()) names.push_back(option->long_name());
+  return names;
+}
+
+}  // namespace
+
+CommandLine::CommandLine(const std::string& verb, const po::options_description& own,
+                         const std::vector<std::string>& positional)
+    : verb_(verb), visible_("options") {
+  visible_.add(own);
+  // clang-format off
+  visible_.add_options()
+      ("help,h", "show this text")
+      ("json", "print the result as JSON on stdout")
+      ("set", po::value<std::vector<std::string>>()->composing(), "key.sub=value over the recipe; may be repeated")
+      ("device", po::value<std::string>()->default_value("cpu"), "cpu or cuda")
+      ("threads", po::value<std::int64_t>()->default_value(0), "CPU threads; 0: one per core. Bytes repeat for equal numbers of threads")
+      ("log-level", po::value<std::string>()->default_value("info"), "debug, info, warning, error or off");
+  // clang-format on
+  for (const std::string& name : positional) {
+    const bool repeats = name.ends_with("...");
+    const std::string plain = repeats ? name.substr(0, name.size() - 3) : name;
+    positional_names_.push_back(plain);
+    hidden_.add_options()(plain.c_str(), po::value<std::vector<std::string>>(), "");
+    positional_.add(plain.c_str(), repeats ? -1 : 1);
+  }
+}
+
+bool CommandLine::parse(const Arguments& arguments) {
+  po::options_description all;
+  all.add(visible_).add(hidden_);
+  try {
+    const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+    po::store(po::command_line_parser(arguments).options(all).positional(positional_).style(style).run(), values_);
+  } catch (const po::unknown_option& error) {
+    std::string name = error.get_option_name();
+    name.erase(0, name.find_first_not_of('-'));
+    reject("espalier {}: unknown option; got '--{}'{}; see espalier {} --help", verb_, name,
+           did_you_mean(name, long_names(visible_)), verb_);
+  } catch (const po::error& error) {
+    reject("espalier {}: {}; see espalier {} --help", verb_, error.what(), verb_);
+  }
+  if (has("help")) {
+    const Verb& verb = verb_named(verb_);
+    std::cout << "espalier " << verb.name << " " << verb.arguments << " [options]\n  " << verb.summary << "\n\n"
+              << visible_;
+    return false;
+  }
+  for (const std::string& name : positional_names_) {
+    if (!has(name))
+      reject("espalier {}: {} is missing; expected espalier {} {}", verb_, name, verb_, verb_named(verb_).arguments);
+  }
+  start_log(get("log-level"));
+  if (json()) ProgressBar::disable();
+  const std::int64_t threads = number("threads");
+  if (threads < 0 || threads > 4096) reject("--threads: out of range; got {}; expected 0 to 4096", threads);
+  at::set_num_threads(threads > 0 ? static_cast<int>(threads)
+                                  : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+  return true;
+}
+
+std::vector<std::string> CommandLine::all(const std::string& name) const {
+  return has(name) ? values_[name].as<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+void print_json(const nlohmann::json& json) { std::cout << json.dump(2) << std::endl; }
+
+LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides) {
+  Diagnostics diagnostics;
+  LoadedRecipe loaded{parse_recipe(file, overrides, diagnostics), std::make_unique<Registry>()};
+  load_plugins(loaded.recipe.plugins, *loaded.registry);
+  const auto check = [&](const Component& component) {
+    if (component) loaded.registry->check(*component, diagnostics);
+  };
+  for (const PruneBlock& block : loaded.recipe.prune) {
+    check(block.axis);
+    check(block.metric);
+  }
+  for (const auto* train : {&loaded.recipe.correct, &loaded.recipe.distill}) {
+    if (!*train) continue;
+    for (const LossBlock& loss : (*train)->losses) check(loss.loss);
+    check((*train)->scheduler);
+  }
+  diagnostics.throw_if_any();
+  return loaded;
+}
+
+}  // namespace espalier

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iostream>
+
+#include "core/base/error.hpp"
+#include "core/base/strings.hpp"
+#include "core/cli/command_line.hpp"
+#include "core/model/counts.hpp"
+#include "core/prune/plan_json.hpp"
+#include "core/run/stages.hpp"
+
+namespace espalier {
+
+namespace {
+
+std::string share(double part, double whole) { return fmt::format("{:5.1f} %", 100.0 * part / whole); }
+
+std::string table(const Plan& plan, std::int64_t element, std::int64_t seq_length) {
+  const Counts before = count(plan.teacher, element, seq_length), after = count(plan.student, element, seq_length);
+  std::string text = fmt::format("{:<28}{:>20}{:>20}{:>10}\n", "", "teacher", "student", "kept");
+  const auto row = [&](const std::string& name, std::int64_t a, std::int64_t b) {
+    text += fmt::format("{:<28}{:>20}{:>20}{:>10}\n", name, with_commas(a), with_commas(b),
+                        share(static_cast<double>(b), static_cast<double>(a)));
+  };
+  const LayerSpec& teacher = plan.teacher.layers.front();
+  const LayerSpec& student = plan.student.layers.front();
+  row("layers (num_hidden_layers)", static_cast<std::int64_t>(plan.teacher.layers.size()),
+      static_cast<std::int64_t>(plan.student.layers.size()));
+  row("hidden (hidden_size)", plan.teacher.hidden, plan.student.hidden);
+  row("ffn (intermediate_size)", teacher.ffn, student.ffn);
+  row("heads (num_attention_heads)", teacher.heads(), student.heads());
+  row("kv_groups (num_key_value_…)", teacher.kv_groups, student.kv_groups);
+  row("head_dim", teacher.head_dim, student.head_dim);
+  row("vocab (vocab_size)", plan.teacher.vocab, plan.student.vocab);
+  row("parameters", before.parameters, after.parameters);
+  row("non-embedding parameters", before.non_embedding_parameters, after.non_embedding_parameters);
+  row("bytes of tensor data", before.bytes, after.bytes);
+  row("FLOPs per token (forward)", before.flops_per_token, after.flops_per_token);
+  row("KV-cache bytes per token", before.kv_bytes_per_token, after.kv_bytes_per_token);
+  text += fmt::format(
+      "\nFLOPs count the causal half of attention at sequences of {}; bytes are {} per parameter. Layers count from "
+      "0.\n",
+      seq_length, element);
+  return text;
+}
+
+std::string training_lines(const Recipe& recipe) {
+  std::string text;
+  const auto line = [&](const char* name, const std::optional<TrainBlock>& block) {
+    if (!block) return;
+    text += fmt::format("{}: {} steps of {} sequences × {} tokens = {} tokens\n", name,
+                        with_commas(block->total_steps()), block->global_batch, block->seq_length,
+                        with_commas(block->total_steps() * block->tokens_per_step()));
+  };
+  line("correct", recipe.correct);
+  line("distill", recipe.distill);
+  return text;
+}
+
+}  // namespace
+
+int verb_plan(const Arguments& arguments) {
+  CommandLine line("plan", po::options_description(), {"RECIPE"});
+  if (!line.parse(arguments)) return 0;
+  LoadedRecipe loaded = load_recipe(line.all("RECIPE").front(), line.overrides());
+  const Run run(std::move(loaded.recipe), *loaded.registry, {at::kFloat, at::kCPU});
+  const Plan plan = plan_from_config(run);
+  const std::string& dtype = run.recipe().export_block.dtype;
+  const auto element = static_cast<std::int64_t>(
+      c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));
+  if (line.json()) {
+    print_json(plan_to_json(plan, element, run.recipe().data.seq_length));
+    return 0;
+  }
+  std::cout << table(plan, element, run.recipe().data.seq_length) << training_lines(run.recipe());
+  for (const std::string& note : compatibility_notes(plan.student)) std::cout << "note: " << note << "\n";
+  return 0;
+}
+
+}  // namespace espalier

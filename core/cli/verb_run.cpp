@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// run, score, prune and distill: the same pipeline, to the end or up to a stage.
+#include <iostream>
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/cli/command_line.hpp"
+#include "core/run/device.hpp"
+#include "core/run/lock.hpp"
+#include "core/run/pipeline.hpp"
+#include "core/run/stages.hpp"
+
+namespace espalier {
+
+namespace {
+
+nlohmann::json result_json(const Run& run, int executed) {
+  nlohmann::json json = {{"run", run.files().root.string()}, {"stages_run", executed}};
+  if (fs::exists(run.files().eval())) json["eval"] = read_json(run.files().eval());
+  if (fs::exists(run.files().exported())) json["export"] = run.files().exported().string();
+  return json;
+}
+
+int run_up_to(const char* verb, const std::string& last, const Arguments& arguments) {
+  po::options_description own;
+  own.add_options()("dry-run", "check the recipe and list what would be done");
+  CommandLine line(verb, own, {"RECIPE"});
+  if (!line.parse(arguments)) return 0;
+  LoadedRecipe loaded = load_recipe(line.all("RECIPE").front(), line.overrides());
+  if (loaded.recipe.prune.empty() && (last == "score" || last == "verify")) {
+    reject("{}: nothing to prune; expected at least one [[prune]]", loaded.recipe.file.string());
+  }
+  if (!loaded.recipe.distill && last == "distill")
+    reject("{}: nothing to distil; expected [distill]", loaded.recipe.file.string());
+  Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
+  plan_from_config(run);  // sizes that no axis can give are told before anything heavy
+  if (line.has("dry-run")) {
+    std::cout << resolved_recipe(run) << "\n" << describe_pipeline(run.recipe(), last);
+    return 0;
+  }
+  watch_signals();
+  spdlog::info("{}", resolved_recipe(run));
+  const int executed = run_pipeline(run, last);
+  if (line.json()) {
+    print_json(result_json(run, executed));
+  } else if (executed == 0) {
+    spdlog::info("{}: nothing to do, every stage is up to date", run.files().root.string());
+  } else {
+    spdlog::info("{}: done", run.files().root.string());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int verb_run(const Arguments& arguments) { return run_up_to("run", "", arguments); }
+int verb_score(const Arguments& arguments) { return run_up_to("score", "score", arguments); }
+int verb_prune(const Arguments& arguments) { return run_up_to("prune", "verify", arguments); }
+int verb_distill(const Arguments& arguments) { return run_up_to("distill", "distill", arguments); }
+
+}  // namespace espalier

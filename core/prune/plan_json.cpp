@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/prune/plan_json.hpp"
+
+#include <numeric>
+
+#include "core/base/error.hpp"
+#include "core/model/counts.hpp"
+#include "core/model/family.hpp"
+
+namespace espalier {
+
+namespace {
+
+using nlohmann::json;
+
+json spec_with_counts(const ModelSpec& spec, std::int64_t bytes_per_element, std::int64_t seq_length) {
+  const Counts counts = count(spec, bytes_per_element, seq_length);
+  json result = spec_to_json(spec);
+  result["parameters"] = counts.parameters;
+  result["non_embedding_parameters"] = counts.non_embedding_parameters;
+  result["bytes"] = counts.bytes;
+  result["flops_per_token"] = counts.flops_per_token;
+  result["kv_bytes_per_token"] = counts.kv_bytes_per_token;
+  return result;
+}
+
+Dim dim_from(const std::string& name, const std::string& source) {
+  for (const Dim dim :
+       {Dim::hidden, Dim::ffn, Dim::kv_groups, Dim::heads_per_group, Dim::head_dim, Dim::vocab, Dim::layers}) {
+    if (name == name_of(dim)) return dim;
+  }
+  fail("{}: unknown dimension; got '{}'", source, name);
+}
+
+json kept_to_json(const Plan& plan, const AxisSelection& selection) {
+  if (selection.info.shared) return selection.kept.kept.front();
+  json lists = json::array();
+  for (const std::int64_t layer : plan.layer_of) lists.push_back(selection.kept.kept[static_cast<std::size_t>(layer)]);
+  return lists;
+}
+
+Selection kept_from_json(const json& lists, const Plan& plan, const AxisInfo& info) {
+  Selection selection;
+  if (info.shared) {
+    selection.kept.push_back(lists.get<Indices>());
+    return selection;
+  }
+  for (std::size_t layer = 0; layer < plan.teacher.layers.size(); ++layer) {
+    Indices all(static_cast<std::size_t>(extent_of(plan.teacher, static_cast<std::int64_t>(layer), info.dims)));
+    std::iota(all.begin(), all.end(), 0);
+    selection.kept.push_back(std::move(all));
+  }
+  for (std::size_t i = 0; i < plan.layer_of.size(); ++i) {
+    selection.kept.at(static_cast<std::size_t>(plan.layer_of[i])) = lists.at(i).get<Indices>();
+  }
+  return selection;
+}
+
+// Indices from a file are not to be trusted.
+void check_range(const Plan& plan, const AxisSelection& selection, const std::string& source) {
+  const bool layers = selection.info.dims == std::vector<Dim>{Dim::layers};
+  for (std::size_t i = 0; i < selection.kept.kept.size(); ++i) {
+    const std::int64_t layer = selection.info.shared ? -1 : static_cast<std::int64_t>(i);
+    const std::int64_t extent = layers ? static_cast<std::int64_t>(plan.teacher.layers.size())
+                                       : extent_of(plan.teacher, layer, selection.info.dims);
+    std::int64_t previous = -1;
+    for (const std::int64_t unit : selection.kept.kept[i]) {
+      if (unit <= previous || unit >= extent) {
+        fail("{}: selection of axis '{}' is damaged; got unit {} after {}; expected ascending units below {}", source,
+             selection.info.name, unit, previous, extent);
+      }
+      previous = unit;
+    }
+  }
+}
+
+}  // namespace
+
+json plan_to_json(const Plan& plan, std::int64_t bytes_per_element, std::int64_t seq_length) {
+  json result;
+  result["teacher"] = spec_with_counts(plan.teacher, bytes_per_element, seq_length);
+  result["student"] = spec_with_counts(plan.student, bytes_per_element, seq_length);
+  result["layer_of"] = plan.layer_of;
+  result["selections"] = json::object();
+  result["axes"] = json::array();
+  for (const AxisSelection& selection : plan.selections) {
+    json dims = json::array();
+    for (const Dim dim : selection.info.dims) dims.push_back(name_of(dim));
+    result["axes"].push_back({{"name", selection.info.name},
+                              {"unit", selection.info.unit},
+                              {"dims", dims},
+                              {"shared", selection.info.shared},
+                              {"keep", selection.keep},
+                              {"of", selection.extent}});
+    if (plan.scored) result["selections"][selection.info.name] = kept_to_json(plan, selection);
+  }
+  return result;
+}
+
+Plan plan_from_json(const json& document, const std::string& source) {
+  try {
+    Plan plan;
+    plan.scored = true;
+    plan.teacher = spec_from_json(document.at("teacher"), source);
+    plan.student = spec_from_json(document.at("student"), source);
+    plan.layer_of = document.at("layer_of").get<Indices>();
+    for (const json& axis : document.at("axes")) {
+      AxisSelection selection;
+      selection.info.name = axis.at("name").get<std::string>();
+      selection.info.unit = axis.at("unit").get<std::string>();
+      for (const json& dim : axis.at("dims")) selection.info.dims.push_back(dim_from(dim.get<std::string>(), source));
+      selection.info.shared = axis.at("shared").get<bool>();
+      selection.keep = axis.at("keep").get<std::int64_t>();
+      selection.extent = axis.at("of").get<std::int64_t>();
+      selection.kept = kept_from_json(document.at("selections").at(selection.info.name), plan, selection.info);
+      check_range(plan, selection, source);
+      plan.selections.push_back(std::move(selection));
+    }
+    return plan;
+  } catch (const json::exception& error) {
+    fail("{}: not a plan; got {}", source, error.what());
+  } catch (const std::out_of_range&) {
+    fail("{}: not a plan; got a layer that the teacher does not have", source);
+  }
+}
+
+}  // namespace espalier

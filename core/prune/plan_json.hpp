@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "core/prune/plan.hpp"
+
+namespace espalier {
+
+// plan.json: `teacher` and `student` specs with their counts, `selections` (axis → kept units; per layer: one list for
+// each layer of the student), `layer_of` (student layer → teacher layer), `axes` (what each selection means).
+nlohmann::json plan_to_json(const Plan& plan, std::int64_t bytes_per_element, std::int64_t seq_length);
+Plan plan_from_json(const nlohmann::json& json, const std::string& source);
+
+}  // namespace espalier

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "core/forward/model.hpp"
+
+namespace espalier {
+
+// "cpu": float32 on the CPU. "cuda": loads the CUDA part of LibTorch at run time (the program itself links only the CPU
+// part, so that it starts on a machine without a driver) and computes in bfloat16. Error says what is missing.
+Compute open_device(const std::string& name);
+
+// What open_device("cuda") would say: "" when a GPU can be used, else the reason.
+std::string cuda_problem();
+
+// <torch>/lib, where this process got LibTorch from.
+fs::path torch_library_folder();
+
+}  // namespace espalier

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/run/pipeline.hpp"
+
+#include <chrono>
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/base/strings.hpp"
+#include "core/run/lock.hpp"
+#include "core/run/stages.hpp"
+
+namespace espalier {
+
+namespace {
+
+bool corrects(const Recipe& recipe) { return recipe.correct.has_value() || recipe.teacher.spec.has_value(); }
+bool prunes(const Recipe& recipe) { return !recipe.prune.empty(); }
+bool distils(const Recipe& recipe) { return recipe.distill.has_value(); }
+bool always(const Recipe&) { return true; }
+bool evaluates(const Recipe& recipe) { return !recipe.data.valid.empty() || recipe.data.valid_fraction > 0; }
+
+// Text of stage and component in front of what a library of ours or LibTorch throws.
+std::string execute(Run& run, const Stage& stage) {
+  try {
+    return stage.execute(run);
+  } catch (const Error&) {
+    throw;
+  } catch (const InternalError&) {
+    throw;
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    fail("stage {}: {}", stage.name, text.substr(0, text.find('\n')));
+  }
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+const std::vector<Stage>& stages() {
+  static const std::vector<Stage> list = {
+      {"correct", "train the teacher", corrects, correct_inputs,
+       [](const RunFiles& files) { return fs::exists(files.teacher() / "config.json"); }, run_correct},
+      {"score", "score the units of every axis", prunes, score_inputs,
+       [](const RunFiles& files) { return fs::exists(files.scores()); }, run_score},
+      {"plan", "choose what is kept", prunes, plan_inputs,
+       [](const RunFiles& files) { return fs::exists(files.plan()); }, run_plan},
+      {"slice", "write the student", prunes, slice_inputs,
+       [](const RunFiles& files) { return fs::exists(files.student() / "config.json"); }, run_slice},
+      {"verify", "prove masked = sliced", prunes, verify_inputs,
+       [](const RunFiles& files) { return fs::exists(files.verify()); }, run_verify},
+      {"distill", "train the student against the teacher", distils, distill_inputs,
+       [](const RunFiles& files) { return fs::exists(files.checkpoints()); }, run_distill},
+      {"export", "write the Hugging Face folder", always, export_inputs,
+       [](const RunFiles& files) { return fs::exists(files.exported() / "config.json"); }, run_export},
+      {"eval", "measure teacher and students", evaluates, eval_inputs,
+       [](const RunFiles& files) { return fs::exists(files.eval()); }, run_eval},
+  };
+  return list;
+}
+
+int run_pipeline(Run& run, const std::string& last) {
+  std::error_code error;
+  fs::create_directories(run.files().root, error);
+  if (error) fail("{}: cannot make the run directory; got {}", run.files().root.string(), error.message());
+  const FolderLock lock(run.files().root);
+  log_to(run.files().log());
+  write_text(run.files().recipe(), run.recipe().text);
+  write_lock(run);
+  int executed = 0;
+  for (const Stage& stage : stages()) {
+    if (!stage.wanted(run.recipe())) continue;
+    throw_if_interrupted();
+    const std::string inputs = stage.inputs(run);
+    if (const auto output = run.ledger().finished(stage.name, inputs); output && stage.present(run.files())) {
+      spdlog::info("{:<8} unchanged, skipped", stage.name);
+      run.set_output(stage.name, *output);
+    } else {
+      run.ledger().begin(stage.name, inputs);
+      spdlog::info("{:<8} {}", stage.name, stage.does);
+      const auto start = std::chrono::steady_clock::now();
+      const std::string written = execute(run, stage);
+      run.ledger().finish(stage.name, written, seconds_since(start));
+      run.set_output(stage.name, written);
+      ++executed;
+      spdlog::info("{:<8} done in {}", stage.name, human_time(seconds_since(start)));
+    }
+    if (last == stage.name) break;
+  }
+  write_lock(run);  // again, with the digests that are known now
+  return executed;
+}
+
+std::string describe_pipeline(const Recipe& recipe, const std::string& last) {
+  std::string text;
+  for (const Stage& stage : stages()) {
+    if (stage.wanted(recipe)) text += fmt::format("{:<8} {}\n", stage.name, stage.does);
+    if (last == stage.name) break;
+  }
+  return text;
+}
+
+}  // namespace espalier

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stages in order, readable as prose. Each is a function from (inputs by digest, its own options) to files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/run/run.hpp"
+
+namespace espalier {
+
+struct Stage {
+  const char* name;
+  const char* does;                  // one phrase for --dry-run
+  bool (*wanted)(const Recipe&);     // does this recipe have the stage?
+  std::string (*inputs)(Run&);       // digest of everything that goes in
+  bool (*present)(const RunFiles&);  // is what it wrote still there?
+  std::string (*execute)(Run&);      // writes, returns the digest of what was written
+};
+
+const std::vector<Stage>& stages();
+
+// Runs every wanted stage up to and including `last` ("" = all) whose inputs changed. Holds the folder's lock.
+// Returns the number of stages that were run.
+int run_pipeline(Run& run, const std::string& last);
+
+// What run_pipeline would do, one line per stage: "score      would run" / "unchanged".
+std::string describe_pipeline(const Recipe& recipe, const std::string& last);
+
+}  // namespace espalier

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/run/provenance.hpp"
+
+#include "core/base/digest.hpp"
+#include "core/run/lock.hpp"
+
+namespace espalier {
+
+nlohmann::json provenance_of(Run& run) {
+  nlohmann::json json;
+  json["program"] = "espalier " ESPALIER_VERSION;
+  json["recipe"] = run.recipe().name;
+  json["seed"] = run.recipe().seed;
+  json["recipe_digest"] = digest_of(resolved_recipe(run));
+  json["teacher_digest"] = run.teacher().digest();
+  if (!run.recipe().data.train.empty()) json["data_digest"] = run.data_digest(DataPart::train);
+  for (const PluginInfo& plugin : run.registry().plugins()) {
+    json["plugins"][plugin.name] = {{"version", plugin.version}, {"digest", digest_of_file(plugin.path)}};
+  }
+  if (!run.recipe().prune.empty()) {
+    const nlohmann::json plan = read_json(run.files().plan());
+    json["scores_digest"] = run.output_of("score");
+    json["selections"] = plan.at("selections");
+    json["layer_of"] = plan.at("layer_of");
+  }
+  return json;
+}
+
+}  // namespace espalier

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where things are in a run directory (design: files and outputs).
+#pragma once
+
+#include "core/base/files.hpp"
+
+namespace espalier {
+
+struct RunFiles {
+  fs::path root;
+  fs::path recipe() const { return root / "recipe.toml"; }
+  fs::path lock() const { return root / "recipe.lock.toml"; }
+  fs::path plan() const { return root / "plan.json"; }
+  fs::path scores() const { return root / "scores"; }
+  fs::path teacher() const { return root / "teacher"; }  // after [correct]
+  fs::path student() const { return root / "student"; }  // as sliced, before distillation
+  fs::path checkpoints() const { return root / "checkpoints"; }
+  fs::path exported() const { return root / "export"; }
+  fs::path verify() const { return root / "verify.json"; }
+  fs::path eval() const { return root / "eval.json"; }
+  fs::path metrics() const { return root / "metrics.jsonl"; }
+  fs::path ledger() const { return root / "stages.json"; }
+  fs::path timings() const {
+    return root / "timings.json";
+  }  // the one file, beside the logs, that holds wall-clock time
+  fs::path log() const { return root / "log.txt"; }
+  // What runs share: packed tokens, scores, evaluations, each named by the digest of all that went into it.
+  fs::path cache() const { return (root.has_parent_path() ? root.parent_path() : fs::path(".")) / ".cache"; }
+};
+
+}  // namespace espalier

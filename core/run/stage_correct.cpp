@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The teacher that the rest of the run uses: trained from random weights ([teacher] spec), corrected on the recipe's
+// data (Minitron, arXiv 2408.11796, section 2), or both.
+#include "core/base/digest.hpp"
+#include "core/run/save_model.hpp"
+#include "core/run/stages.hpp"
+#include "core/run/training.hpp"
+
+namespace espalier {
+
+namespace {
+
+std::string origin_digest(Run& run) {
+  if (!run.recipe().teacher.spec) return run.given_teacher().digest();
+  return digest_of(spec_to_json(*run.recipe().teacher.spec).dump() + " seed " + std::to_string(run.recipe().seed));
+}
+
+Model starting_point(Run& run) {
+  if (run.recipe().teacher.spec) return Model(*run.recipe().teacher.spec, run.recipe().seed, run.compute());
+  return Model(run.given_teacher(), run.compute());
+}
+
+void save(Run& run, Model& model) {
+  SaveRequest request;
+  request.folder = run.files().teacher();
+  request.spec = model.spec();
+  if (!run.recipe().teacher.spec) {
+    request.base_config = run.given_teacher().config();
+    request.side_files = run.given_teacher().side_files();
+  }
+  for (std::size_t i = 0; i < model.spec().layers.size(); ++i) request.layer_of.push_back(static_cast<std::int64_t>(i));
+  CheckpointWriter writer = open_writer(request);
+  for (const at::Tensor& tensor : model.tensors()) writer.write(tensor.detach().to(at::kCPU));
+  writer.commit();
+}
+
+// The run's main training has the plain names; a correction before a distillation stands beside it.
+fs::path checkpoints_of(const Run& run) {
+  return run.recipe().distill ? run.files().root / "checkpoints.correct" : run.files().checkpoints();
+}
+fs::path metrics_of(const Run& run) {
+  return run.recipe().distill ? run.files().root / "metrics.correct.jsonl" : run.files().metrics();
+}
+
+}  // namespace
+
+std::string correct_inputs(Run& run) {
+  Digest digest;
+  digest.add(origin_digest(run));
+  if (run.recipe().correct) digest.add(training_digest(run, *run.recipe().correct));
+  return digest.hex();
+}
+
+std::string run_correct(Run& run) {
+  Model model = starting_point(run);
+  if (run.recipe().correct) {
+    // A loss against a teacher compares with the model before correction.
+    std::unique_ptr<WeightSource> before;
+    if (!run.recipe().teacher.spec) before = std::make_unique<Model>(run.given_teacher(), run.compute());
+    run_training(run, *run.recipe().correct, "correct", model, before.get(), checkpoints_of(run), metrics_of(run));
+  }
+  save(run, model);
+  return run.teacher().digest();
+}
+
+}  // namespace espalier

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The folder that others load: the last student (or the teacher, in a run that only trains one) in the export dtype,
+// with the tokenizer and its provenance.
+#include "core/base/digest.hpp"
+#include "core/base/error.hpp"
+#include "core/base/log.hpp"
+#include "core/run/provenance.hpp"
+#include "core/run/save_model.hpp"
+#include "core/run/stages.hpp"
+#include "core/train/train_checkpoint.hpp"
+
+namespace espalier {
+
+namespace {
+
+// The config and shape of what is exported; its weights come from here too unless training has changed them.
+const Checkpoint& shape_source(Run& run) { return run.recipe().prune.empty() ? run.teacher() : run.student(); }
+
+at::ScalarType export_dtype(Run& run) {
+  const std::string& name = run.recipe().export_block.dtype;
+  return name.empty() ? run.teacher().dtype() : dtype_from_config(name, run.recipe().file.string());
+}
+
+void write_trained(Run& run, CheckpointWriter& writer) {
+  const SafetensorsFile trained(latest_checkpoint(run.files().checkpoints()) / "model.safetensors");
+  for (const Parameter& parameter : writer.parameters()) {
+    const TensorInfo* info = trained.find(parameter.name);
+    if (info == nullptr) fail("{}: tensor '{}' is missing", trained.path().string(), parameter.name);
+    writer.write(trained.tensor(*info));
+  }
+}
+
+void write_untrained(const Checkpoint& from, CheckpointWriter& writer) {
+  for (const Parameter& parameter : writer.parameters()) {
+    writer.write(from.tensor(parameter));
+    from.forget(parameter);
+  }
+}
+
+}  // namespace
+
+std::string export_inputs(Run& run) {
+  Digest digest;
+  digest.add(run.teacher().digest()).add(run.output_of("slice")).add(run.output_of("distill"));
+  digest.add(run.recipe().export_block.dtype).add(std::to_string(run.recipe().export_block.shard_bytes));
+  return digest.hex();
+}
+
+std::string run_export(Run& run) {
+  const Checkpoint& source = shape_source(run);
+  SaveRequest request;
+  request.folder = run.files().exported();
+  request.spec = source.spec();
+  request.base_config = source.config();
+  for (std::size_t i = 0; i < source.spec().layers.size(); ++i)
+    request.layer_of.push_back(static_cast<std::int64_t>(i));
+  request.dtype = export_dtype(run);
+  request.shard_bytes = run.recipe().export_block.shard_bytes;
+  request.side_files = run.teacher().side_files();
+  request.provenance = provenance_of(run);
+  CheckpointWriter writer = open_writer(request);
+  if (run.recipe().distill) {
+    write_trained(run, writer);
+  } else {
+    write_untrained(source, writer);
+  }
+  writer.commit();
+  for (const std::string& note : compatibility_notes(request.spec)) spdlog::warn("{:<8} {}", "export", note);
+  return Checkpoint(request.folder).digest();
+}
+
+}  // namespace espalier

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
+#include "core/base/digest.hpp"
+#include "core/base/error.hpp"
+#include "core/base/log.hpp"
+#include "core/prune/verify.hpp"
+#include "core/run/stages.hpp"
+#include "core/run/verify_run.hpp"
+
+namespace espalier {
+
+std::string verify_inputs(Run& run) { return Digest().add(run.output_of("slice")).add(run.output_of("plan")).hex(); }
+
+std::string run_verify(Run& run) {
+  const Plan plan = run.plan();
+  VerifyReport report;
+  verify_tensors(run.teacher(), plan, run.student(), report);
+  if (report.passed()) verify_states(run.teacher(), plan, run.student(), verification_tokens(run), report);
+  if (!report.passed()) fail("verify: the student is not what its plan says\n  {}", report.problems.front());
+  spdlog::info("{:<8} {} tensors equal; {} hidden states equal within {:.1e} on {} tokens", "verify", report.tensors,
+               report.states, report.largest_difference, report.tokens);
+  write_json(run.files().verify(), report_to_json(report));
+  return digest_of_file(run.files().verify());
+}
+
+}  // namespace espalier

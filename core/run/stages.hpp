@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The stages' own functions, one source file each. `…_inputs` gives the digest of what goes in, `run_…` does the work
+// and returns the digest of what came out.
+#pragma once
+
+#include <string>
+
+#include "core/run/run.hpp"
+
+namespace espalier {
+
+std::string correct_inputs(Run& run);
+std::string run_correct(Run& run);
+
+std::string score_inputs(Run& run);
+std::string run_score(Run& run);
+
+std::string plan_inputs(Run& run);
+std::string run_plan(Run& run);
+
+std::string slice_inputs(Run& run);
+std::string run_slice(Run& run);
+
+std::string verify_inputs(Run& run);
+std::string run_verify(Run& run);
+
+std::string distill_inputs(Run& run);
+std::string run_distill(Run& run);
+
+std::string export_inputs(Run& run);
+std::string run_export(Run& run);
+
+std::string eval_inputs(Run& run);
+std::string run_eval(Run& run);
+
+// Counts only, without scores or weights: what `espalier plan` shows.
+Plan plan_from_config(const Run& run);
+
+}  // namespace espalier

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/run/verify_run.hpp"
+
+#include "core/base/digest.hpp"
+#include "core/base/error.hpp"
+#include "core/model/counts.hpp"
+#include "core/prune/plan_json.hpp"
+#include "core/run/stages.hpp"
+
+namespace espalier {
+
+namespace {
+
+void check_counts(const Run& run, const Plan& plan, VerifyReport& report) {
+  const nlohmann::json stored = read_json(run.files().plan());
+  const auto claim = [&](const char* which, const ModelSpec& spec) {
+    const std::int64_t counted = count(spec, 1, 1).parameters;
+    const std::int64_t claimed = stored.at(which).value("parameters", std::int64_t{-1});
+    if (counted != claimed)
+      report.problems.push_back(fmt::format("plan.json: {} parameters do not follow from the spec; got {}; expected {}",
+                                            which, claimed, counted));
+  };
+  claim("teacher", plan.teacher);
+  claim("student", plan.student);
+}
+
+// The kept units once more from the saved scores, if the recipe has not changed since.
+void check_selections(Run& run, const Plan& plan, VerifyReport& report) {
+  const Plan again = plan_from_scores(run);
+  for (std::size_t i = 0; i < plan.selections.size() && i < again.selections.size(); ++i) {
+    if (plan.selections[i].kept == again.selections[i].kept) continue;
+    report.problems.push_back(fmt::format("plan.json: the kept units of axis '{}' do not follow from scores and recipe",
+                                          plan.selections[i].info.name));
+  }
+  if (plan.selections.size() != again.selections.size()) {
+    report.problems.push_back(fmt::format("plan.json: wrong number of selections; got {}; expected {}",
+                                          plan.selections.size(), again.selections.size()));
+  }
+}
+
+void check_files(Run& run, VerifyReport& report) {
+  for (const Stage& stage : stages()) {
+    if (!stage.wanted(run.recipe())) continue;
+    const std::string inputs = stage.inputs(run);
+    const auto output = run.ledger().finished(stage.name, inputs);
+    if (!output) {
+      report.problems.push_back(fmt::format("stage {}: its inputs are not those that it was run with", stage.name));
+      return;
+    }
+    run.set_output(stage.name, *output);
+  }
+}
+
+}  // namespace
+
+at::Tensor verification_tokens(Run& run) {
+  const std::int64_t length = std::min<std::int64_t>(128, run.recipe().score.seq_length);
+  const Windows windows(run.data(DataPart::calibration).front(), length);
+  return windows.tokens(0, std::min<std::int64_t>(4, windows.size()));
+}
+
+nlohmann::json report_to_json(const VerifyReport& report) {
+  return {{"passed", report.passed()},    {"problems", report.problems},
+          {"tensors", report.tensors},    {"states", report.states},
+          {"tokens", report.tokens},      {"largest_relative_difference", report.largest_difference},
+          {"tolerance", kVerifyTolerance}};
+}
+
+VerifyReport verify_run(Run& run) {
+  if (run.recipe().prune.empty())
+    reject("{}: nothing to verify; got a run without [[prune]]", run.files().root.string());
+  const Plan plan = run.plan();
+  VerifyReport report;
+  check_files(run, report);
+  check_counts(run, plan, report);
+  check_selections(run, plan, report);
+  if (report.passed()) verify_tensors(run.teacher(), plan, run.student(), report);
+  if (report.passed()) verify_states(run.teacher(), plan, run.student(), verification_tokens(run), report);
+  return report;
+}
+
+}  // namespace espalier

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/prune/verify.hpp"
+
+#include <doctest/doctest.h>
+
+#include "core/base/error.hpp"
+#include "core/model/counts.hpp"
+#include "core/prune/slicer.hpp"
+#include "core/run/save_model.hpp"
+#include "tests/core/prune/axes_fixture.hpp"
+#include "tests/support/tiny_model.hpp"
+
+namespace {
+
+using namespace espalier;
+using espalier::test::Cut;
+using espalier::test::plan_of;
+using espalier::test::TemporaryFolder;
+using espalier::test::tiny_spec;
+using espalier::test::write_tiny;
+
+const std::vector<std::string> kFamilies = {"llama", "mistral", "qwen2", "qwen3", "nemotron"};
+
+// A change that a test makes to the student on its way to the disk.
+using Tamper = std::function<void(const Parameter&, at::Tensor&)>;
+
+void write_student(const fs::path& folder, const Checkpoint& teacher, const Plan& plan, const Tamper& tamper = {}) {
+  SaveRequest request;
+  request.folder = folder;
+  request.spec = plan.student;
+  request.base_config = teacher.config();
+  request.layer_of = plan.layer_of;
+  request.dtype = teacher.dtype();
+  CheckpointWriter writer = open_writer(request);
+  if (!tamper) {
+    slice(teacher, plan, writer);
+  } else {
+    for (const Parameter& parameter : writer.parameters()) {
+      at::Tensor tensor = TensorSlice(teacher, plan, parameter).block(0).clone();
+      tamper(parameter, tensor);
+      writer.write(tensor);
+    }
+  }
+  writer.commit();
+}
+
+at::Tensor tokens() { return at::arange(40, at::kLong).mul(7).remainder(31).reshape({2, 20}); }
+
+VerifyReport verified(const Checkpoint& teacher, const Plan& plan, const fs::path& student_folder) {
+  const Checkpoint student(student_folder);
+  VerifyReport report;
+  verify_tensors(teacher, plan, student, report);
+  verify_states(teacher, plan, student, tokens(), report);
+  return report;
+}
+
+struct Sliced {
+  TemporaryFolder folder;
+  Checkpoint teacher;
+  Plan plan;
+  Sliced(const std::string& family, const std::vector<Cut>& cuts)
+      : teacher(write_tiny(folder / "teacher", tiny_spec(family), 11)), plan(plan_of(teacher.spec(), cuts)) {}
+};
+
+}  // namespace
+
+TEST_CASE("masked equals sliced for every family, every axis and their combinations") {
+  const std::vector<std::vector<Cut>> combinations = {
+      {{"hidden", 17}},
+      {{"ffn", 9}},
+      {{"heads", 4}},
+      {{"kv_groups", 1}},
+      {{"layers", 2}},
+      {{"layers", 1, {{"contiguous", Value{true}}}}},
+      {{"hidden", 13}, {"ffn", 11}},
+      {{"heads", 2}, {"kv_groups", 1}},
+      {{"kv_groups", 1}, {"heads", 2}, {"hidden", 16}, {"ffn", 5}, {"layers", 2}},
+      {{"layers", 2}, {"ffn", 5}, {"hidden", 16}, {"heads", 4}}};
+  for (const std::string& family : kFamilies) {
+    for (const std::vector<Cut>& cuts : combinations) {
+      CAPTURE(family);
+      CAPTURE(cuts.front().axis);
+      const Sliced sliced(family, cuts);
+      write_student(sliced.folder / "student", sliced.teacher, sliced.plan);
+      const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
+      CHECK_MESSAGE(report.passed(), (report.passed() ? "" : report.problems.front()));
+      CHECK(report.tokens == 40);
+      CHECK(report.states == static_cast<std::int64_t>(sliced.plan.layer_of.size()) + 2);
+    }
+  }
+}
+
+TEST_CASE("the planned bytes are the bytes of tensor data that are written, in every stored dtype") {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const TemporaryFolder folder;
+    const Checkpoint teacher(write_tiny(folder / "teacher", tiny_spec("qwen3"), 3, dtype));
+    const Plan plan = plan_of(teacher.spec(), {{"hidden", 16}, {"layers", 2}});
+    write_student(folder / "student", teacher, plan);
+    const SafetensorsFile file(folder / "student/model.safetensors");
+    std::int64_t bytes = 0;
+    for (const TensorInfo& info : file.tensors()) bytes += static_cast<std::int64_t>(info.end - info.begin);
+    CHECK(bytes == count(plan.student, static_cast<std::int64_t>(c10::elementSize(dtype)), 1).bytes);
+    CHECK(verified(teacher, plan, folder / "student").passed());
+  }
+}
+
+TEST_CASE("one wrong value in one tensor is named with its layer and place") {
+  const Sliced sliced("llama", {{"hidden", 16}, {"layers", 2}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan,
+                [](const Parameter& parameter, at::Tensor& tensor) {
+                  if (parameter.name == "model.layers.1.mlp.down_proj.weight") tensor[3][4] += 0.01;
+                });
+  const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
+  REQUIRE_FALSE(report.passed());
+  const std::string layer = "layer 1 (the teacher's layer " + std::to_string(sliced.plan.layer_of[1]) + ")";
+  CHECK(report.problems[0].find(
+            layer + ": tensor model.layers.1.mlp.down_proj.weight is not the teacher's kept part; at [3, 4] got") == 0);
+  CHECK(report.problems[1].find(layer + ": hidden states of the student and the masked teacher differ") == 0);
+}
+
+TEST_CASE("one wrong index is named by the first tensor that it touches") {
+  const Sliced sliced("nemotron", {{"ffn", 9}});
+  Plan wrong = sliced.plan;
+  Indices& kept = wrong.selections[0].kept.kept[1];
+  for (std::int64_t unit = 0; unit < 20; ++unit) {  // replaces the last kept unit by one that was dropped
+    if (std::find(kept.begin(), kept.end(), unit) == kept.end() && unit > kept[7]) {
+      kept[8] = unit;
+      break;
+    }
+  }
+  REQUIRE(wrong.selections[0].kept.kept != sliced.plan.selections[0].kept.kept);
+  write_student(sliced.folder / "student", sliced.teacher, wrong);
+  const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
+  REQUIRE(report.problems.size() == 2);
+  CHECK(report.problems[0].find("layer 1 (the teacher's layer 1): tensor model.layers.1.mlp.up_proj.weight") == 0);
+  CHECK(report.problems[1].find("layer 1 (the teacher's layer 1): hidden states") == 0);
+}
+
+TEST_CASE("one wrong norm is named, by its tensor and by the states") {
+  const Sliced sliced("qwen2", {{"hidden", 16}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan,
+                [](const Parameter& parameter, at::Tensor& tensor) {
+                  if (parameter.role == Role::final_norm) tensor.mul_(1.0001);
+                });
+  const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
+  REQUIRE(report.problems.size() == 2);
+  CHECK(report.problems[0].find("outside the layers: tensor model.norm.weight") == 0);
+  CHECK(report.problems[1].find("final norm: hidden states") == 0);
+}
+
+TEST_CASE("norms that average over all channels are found by the states alone") {
+  const Sliced sliced("llama", {{"hidden", 16}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan);
+  // A student whose config has another epsilon has the right tensors and the wrong norms.
+  nlohmann::json config = read_json(sliced.folder / "student/config.json");
+  config["rms_norm_eps"] = 1e-3;
+  write_json(sliced.folder / "student/config.json", config);
+  const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0].find("layer 0 (the teacher's layer 0): hidden states") == 0);
+}
+
+TEST_CASE("cutting nothing reproduces the teacher bit for bit") {
+  const Sliced sliced("mistral", {{"hidden", 24}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan);
+  CHECK(read_text(sliced.folder / "student/model.safetensors") ==
+        read_text(sliced.folder / "teacher/model.safetensors"));
+}
