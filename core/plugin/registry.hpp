@@ -2,8 +2,8 @@
 // Typed registries of components, owned by the host and passed down. The host knows kinds, never names.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,16 +30,22 @@ class Registry final : public Registrar {
 
   // Everything registered from now on comes from this plugin.
   void begin_plugin(const PluginInfo& plugin);
+  // Takes back the plugin that was begun last, and what it registered.
+  void cancel_plugin();
 
   std::vector<ComponentInfo> components() const;  // sorted by kind, then name
-  std::vector<PluginInfo> plugins() const;
+  std::vector<PluginInfo> plugins() const;        // in the order of loading
   // Unknown names throw RecipeError at the block's place with every known name and "did you mean".
   ComponentInfo describe(const ComponentBlock& block) const;
+  // What an axis with default options says of itself; nothing for an unknown axis or one that fails.
+  std::optional<AxisInfo> axis_info(const std::string& name) const;
 
-  // Checks name, unknown keys and options; every problem goes to `diagnostics`.
+  // Checks name, unknown keys and options; every problem goes to `diagnostics`, with a note of where the component
+  // comes from.
   void check(ComponentBlock& block, Diagnostics& diagnostics) const;
 
-  // Makes an instance. What a plugin throws comes out as Error with component and plugin in front.
+  // Makes an instance, checked again: problems of the block throw RecipeError. What plugin code throws, now or in any
+  // later call, comes out as Error with component and plugin in front.
   std::unique_ptr<ImportanceMetric> metric(ComponentBlock& block, const Host& host) const;
   std::unique_ptr<PruningAxis> axis(ComponentBlock& block, const Host& host) const;
   std::unique_ptr<LogitLoss> logit_loss(ComponentBlock& block, const Host& host) const;
