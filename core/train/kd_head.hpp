@@ -3,13 +3,21 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
-#include "core/train/trainer.hpp"
+#include "espalier/sdk/loss.hpp"
 
 namespace espalier {
+
+struct WeightedLoss {
+  std::string name;
+  double weight = 1.0;
+  std::unique_ptr<LogitLoss> loss;
+};
 
 struct HeadInput {
   at::Tensor student_hidden;  // (rows, Hs), no grad needed: gradients are returned
@@ -23,12 +31,24 @@ struct HeadInput {
 
 struct HeadOutput {
   std::vector<double> losses;  // Σ over rows × scale of each loss, unweighted
-  at::Tensor hidden_gradient;  // (rows, Hs), of the weighted sum
+  at::Tensor hidden_gradient;  // (rows, Hs), of the weighted sum; 0 in dropped rows
+};
+
+// The buffers of a chunk, each (chunk, vocab) or smaller. A loop that lends the same workspace to every call takes this
+// memory from the system once. Holds nothing between calls.
+struct HeadWorkspace {
+  at::Tensor student_logits, teacher_logits, gradient, row_losses;
 };
 
 // Runs the losses over chunks of rows, with the gradient taken in the same sweep. Adds the weight's gradient to
-// `weight_gradient` (vocab, Hs) float32.
+// `weight_gradient` (vocab, Hs) float32. Logits, losses and gradients are float32 whatever the inputs are (float64 when
+// the student is float64). The teacher's logits are computed only when a loss needs them.
+// Throws Error when student and teacher have different vocabularies.
 HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses,
-                             at::Tensor& weight_gradient);
+                             at::Tensor& weight_gradient, HeadWorkspace* workspace = nullptr);
+
+// Rows of logits that make a good chunk for a vocabulary: coarse enough for the GEMMs and for the traffic on the
+// weight's gradient, fine enough for memory.
+std::int64_t default_head_chunk(std::int64_t vocab);
 
 }  // namespace espalier

@@ -3,32 +3,28 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "core/data/tokens.hpp"
 #include "core/forward/model.hpp"
-#include "espalier/sdk/loss.hpp"
+#include "core/train/kd_head.hpp"
 #include "espalier/sdk/scheduler.hpp"
 
 namespace espalier {
 
-struct WeightedLoss {
-  std::string name;
-  double weight = 1.0;
-  std::unique_ptr<LogitLoss> loss;
-};
-
 struct TrainPlan {
   std::int64_t steps = 0, global_batch = 0, micro_batch = 0, seq_length = 0;
-  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_grad = 1.0;
-  std::int64_t save_every = 0;  // steps; 0: only at the end
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_grad = 1.0;  // clip_grad 0: no clipping
+  std::int64_t save_every = 0;                                                        // steps; 0: only at the end
   std::int64_t keep_last = 2;
   std::int64_t eval_every = 0;  // steps; 0: never
   std::int64_t log_every = 1;
-  std::string label;  // for the progress bar: "correct", "distill"
+  std::int64_t head_chunk = 0;  // rows of logits at a time; 0: from the vocabulary
+  std::string label;            // for the progress bar: "correct", "distill"
 };
 
 struct TrainJob {
@@ -38,9 +34,11 @@ struct TrainJob {
   std::unique_ptr<Scheduler> scheduler;
   TrainPlan plan;
   const TrainingStream* data = nullptr;
-  fs::path checkpoints;                    // folder of iter_0000200/ …
-  fs::path metrics;                        // metrics.jsonl
-  std::function<double(Model&)> evaluate;  // validation nll; may be empty
+  fs::path checkpoints;                                           // folder of iter_0000200/ …
+  fs::path metrics;                                               // metrics.jsonl
+  std::function<double(Model&)> evaluate;                         // validation nll; may be empty
+  std::function<void(const nlohmann::ordered_json&)> on_metrics;  // each line of metrics.jsonl; may be empty
+  std::function<void(std::int64_t)> on_step;  // after each step, with the number of steps done; may be empty
 };
 
 struct TrainResult {
@@ -50,7 +48,7 @@ struct TrainResult {
 
 // Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every
 // save_every steps, on a signal (then Interrupted is thrown) and at the end. Stopped anywhere and run again, the
-// student ends with the same bytes.
+// student ends with the same bytes. A loss or gradient that is not finite is an Error that names the last checkpoint.
 TrainResult train(TrainJob& job);
 
 }  // namespace espalier

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checkpoints of a training run: iter_0000200/ with model.safetensors, optimizer.safetensors and state.json, and a file
+// `latest` beside the folders that names the newest.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/files.hpp"
+#include "core/train/optimizer.hpp"
+
+namespace espalier {
+
+// Where a run stands. Everything else that training needs is a function of the step.
+struct TrainState {
+  std::int64_t step = 0;    // steps done
+  std::int64_t tokens = 0;  // tokens seen
+  double seconds = 0.0;     // of all sessions of the run together
+};
+
+class TrainCheckpoints {
+ public:
+  // `names`: of the optimizer's parameters, in its order.
+  TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last);
+
+  // Writes the state beside its place and renames it, then removes folders that are older than the last `keep_last`.
+  void save(const TrainState& state, AdamW& optimizer);
+
+  // Reads the newest whole checkpoint into the optimizer's weights and moments. A damaged one is reported in the log
+  // and the one before it is taken. Nothing there: nullopt. Throws Error when a whole one belongs to another model.
+  std::optional<TrainState> load(AdamW& optimizer);
+
+  // Folder of the checkpoint last saved or loaded; empty: none.
+  const fs::path& last() const { return last_; }
+
+ private:
+  std::vector<fs::path> newest_first() const;
+  void remove_old() const;
+
+  fs::path folder_, last_;
+  std::vector<std::string> names_;
+  std::int64_t keep_last_;
+};
+
+}  // namespace espalier

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/train/trainer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/base/memory.hpp"
+#include "core/base/progress.hpp"
+#include "core/base/strings.hpp"
+#include "core/train/metrics_log.hpp"
+#include "core/train/optimizer.hpp"
+#include "core/train/train_checkpoint.hpp"
+
+namespace espalier {
+namespace {
+
+constexpr std::int64_t kDropped = -100;
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void check(const TrainJob& job) {
+  const TrainPlan& plan = job.plan;
+  ESPALIER_CHECK(job.student != nullptr && job.data != nullptr && job.scheduler != nullptr && !job.losses.empty(),
+                 "incomplete job");
+  if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
+    reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
+           plan.global_batch, plan.micro_batch);
+  }
+  const ModelSpec& spec = job.student->spec();
+  if (job.data->max_token() >= spec.vocab) {
+    fail("{}: the training data has a token outside the model's vocabulary; got token {}; expected 0 to {}", plan.label,
+         job.data->max_token(), spec.vocab - 1);
+  }
+  if (plan.seq_length > spec.max_positions) {
+    spdlog::warn("{}: sequences are longer than the model's positions; got seq_length {}; expected at most {}",
+                 plan.label, plan.seq_length, spec.max_positions);
+  }
+}
+
+std::vector<std::string> names_of(const Model& model) {
+  std::vector<std::string> names;
+  for (const Parameter& parameter : model.parameters()) names.push_back(parameter.name);
+  return names;
+}
+
+// The parameter that is the output matrix: the head, or the embedding that stands for it.
+std::size_t head_index(const Model& model) {
+  const std::vector<Parameter>& parameters = model.parameters();
+  const auto with_role = [&](Role role) {
+    return std::find_if(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.role == role; });
+  };
+  auto found = with_role(Role::head);
+  if (found == parameters.end()) found = with_role(Role::embed);
+  ESPALIER_CHECK(found != parameters.end(), "a model without embedding");
+  return static_cast<std::size_t>(found - parameters.begin());
+}
+
+// Names for the log: a loss that comes twice gets a number.
+std::vector<std::string> log_names(const std::vector<WeightedLoss>& losses) {
+  std::vector<std::string> names;
+  for (const WeightedLoss& term : losses) {
+    const auto before = std::count_if(losses.data(), &term, [&](const WeightedLoss& l) { return l.name == term.name; });
+    names.push_back(before == 0 ? term.name : fmt::format("{}_{}", term.name, before + 1));
+  }
+  return names;
+}
+
+class Session {
+ public:
+  explicit Session(TrainJob& job)
+      : job_(job),
+        plan_(job.plan),
+        device_(job.student->compute().device),
+        optimizer_(trainable(*job.student), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay}),
+        checkpoints_(job.checkpoints, names_of(*job.student), plan_.keep_last),
+        head_(head_index(*job.student)),
+        loss_names_(log_names(job.losses)) {
+    needs_teacher_ =
+        std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });
+    ESPALIER_CHECK(!needs_teacher_ || job.teacher != nullptr, "a loss needs a teacher");
+  }
+
+  ~Session() { job_.student->set_requires_grad(false); }
+
+  TrainResult run() {
+    state_ = checkpoints_.load(optimizer_).value_or(TrainState{});
+    if (state_.step > 0) {
+      spdlog::info("{}: goes on after step {} of {}", plan_.label, state_.step, plan_.steps);
+    }
+    if (state_.step < plan_.steps) {
+      seconds_before_ = state_.seconds;
+      began_ = Clock::now();
+      if (needs_teacher_) teacher_head_ = job_.teacher->outer()[Role::head];
+      loop();
+    }
+    return {state_.step, state_.tokens, state_.seconds};
+  }
+
+ private:
+  struct StepValues {
+    std::vector<double> losses;
+    double total = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+  };
+
+  static std::vector<at::Tensor> trainable(Model& model) {
+    model.set_requires_grad(true);
+    return model.tensors();
+  }
+
+  void loop() {
+    MetricsLog metrics(job_.metrics, state_.step);
+    ProgressBar bar(plan_.label, plan_.steps, state_.step);
+    while (state_.step < plan_.steps) {
+      const Clock::time_point step_began = Clock::now();
+      const StepValues values = step();
+      ++state_.step;
+      state_.tokens += plan_.global_batch * plan_.seq_length;
+      unlogged_tokens_ += plan_.global_batch * plan_.seq_length;
+      unlogged_seconds_ += seconds_since(step_began);
+      finish_step(values, metrics, bar);
+    }
+  }
+
+  // Everything after the update: log, evaluation, checkpoint, signals.
+  void finish_step(const StepValues& values, MetricsLog& metrics, ProgressBar& bar) {
+    const bool last = state_.step == plan_.steps;
+    const auto due = [&](std::int64_t every) { return every > 0 && (state_.step % every == 0 || last); };
+    std::optional<double> nll;
+    if (job_.evaluate && due(plan_.eval_every)) nll = evaluate();
+    state_.seconds = seconds_before_ + seconds_since(began_);
+    if (due(plan_.log_every) || nll) log(values, nll, metrics);
+    bar.update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
+    if (job_.on_step) job_.on_step(state_.step);
+
+    const bool stop = interrupted() && !last;
+    if (due(plan_.save_every) || last || stop) {
+      metrics.sync();
+      checkpoints_.save(state_, optimizer_);
+    }
+    if (stop) {
+      throw Interrupted(fmt::format("{}: stopped by a signal after step {} of {}; the same command goes on from there",
+                                    plan_.label, state_.step, plan_.steps));
+    }
+  }
+
+  // One update of the student. Throws before the update when something is not finite.
+  StepValues step() {
+    StepValues values;
+    values.losses.assign(job_.losses.size(), 0.0);
+    values.learning_rate = learning_rate();
+    optimizer_.zero_gradients();
+    const TrainingStream::Batch batch = job_.data->batch(state_.step * plan_.global_batch, plan_.global_batch);
+    const std::int64_t learnt = batch.labels.ne(kDropped).sum().item<std::int64_t>();
+    const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
+    for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
+      const std::vector<double> part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
+                                                   batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
+      for (std::size_t i = 0; i < part.size(); ++i) values.losses[i] += part[i];
+    }
+    for (std::size_t i = 0; i < values.losses.size(); ++i) values.total += job_.losses[i].weight * values.losses[i];
+    values.gradient_norm = optimizer_.gradient_norm();
+    check_finite(values);
+    const bool clip = plan_.clip_grad > 0 && values.gradient_norm > plan_.clip_grad;
+    optimizer_.step(values.learning_rate, clip ? plan_.clip_grad / values.gradient_norm : 1.0);
+    return values;
+  }
+
+  // Forward and backward of a few sequences, (B, T) each. Returns their share of every loss.
+  std::vector<double> micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
+    HeadInput input;
+    if (needs_teacher_) {
+      at::NoGradGuard no_grad;
+      input.teacher_hidden = hidden_states(*job_.teacher, tokens).flatten(0, 1);
+      input.teacher_weight = teacher_head_;
+    }
+    at::AutoGradMode grad_mode(true);
+    const at::Tensor hidden = hidden_states(*job_.student, tokens);
+    input.student_hidden = hidden.detach().flatten(0, 1);
+    input.student_weight = job_.student->tensors()[head_];
+    input.labels = labels.flatten();
+    input.scale = scale;
+    input.chunk = plan_.head_chunk > 0 ? plan_.head_chunk : default_head_chunk(input.student_weight.size(0));
+    const HeadOutput output = distillation_head(input, job_.losses, optimizer_.gradient(head_), &workspace_);
+    hidden.backward(output.hidden_gradient.view_as(hidden));
+    optimizer_.collect();
+    return output.losses;
+  }
+
+  double learning_rate() const {
+    const std::int64_t per_step = plan_.global_batch * plan_.seq_length;
+    const double rate = job_.scheduler->at({state_.step, plan_.steps, state_.tokens, plan_.steps * per_step});
+    if (!std::isfinite(rate) || rate < 0.0) {
+      fail("{}: step {}: the scheduler's learning rate cannot be used; got {}; expected a finite number, 0 or more",
+           plan_.label, state_.step + 1, rate);
+    }
+    return rate;
+  }
+
+  void check_finite(const StepValues& values) const {
+    const auto stop = [&](const std::string& what, double got) {
+      const std::string last = checkpoints_.last().empty() ? "there is no checkpoint yet"
+                                                           : "the last checkpoint is " + checkpoints_.last().string();
+      fail("{}: step {}: {} is not finite; got {}; expected a number ({})", plan_.label, state_.step + 1, what, got,
+           last);
+    };
+    for (std::size_t i = 0; i < values.losses.size(); ++i) {
+      if (!std::isfinite(values.losses[i])) stop(fmt::format("loss '{}'", loss_names_[i]), values.losses[i]);
+    }
+    if (!std::isfinite(values.gradient_norm)) stop("the gradient's norm", values.gradient_norm);
+  }
+
+  double evaluate() {
+    at::NoGradGuard no_grad;
+    return job_.evaluate(*job_.student);
+  }
+
+  void log(const StepValues& values, const std::optional<double>& nll, MetricsLog& metrics) {
+    tokens_per_second_ = static_cast<double>(unlogged_tokens_) / std::max(unlogged_seconds_, 1e-9);
+    unlogged_tokens_ = 0;
+    unlogged_seconds_ = 0.0;
+    nlohmann::ordered_json line = {
+        {"step", state_.step}, {"tokens", state_.tokens}, {"lr", values.learning_rate}, {"loss", values.total}};
+    for (std::size_t i = 0; i < values.losses.size(); ++i) line[loss_names_[i]] = values.losses[i];
+    line["grad_norm"] = values.gradient_norm;
+    if (nll) line["eval_nll"] = *nll;
+    line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
+    line["seconds"] = std::round(state_.seconds * 1000.0) / 1000.0;
+    line["peak_rss"] = peak_resident_bytes();
+    metrics.add(line);
+    if (job_.on_metrics) job_.on_metrics(line);
+  }
+
+  TrainJob& job_;
+  const TrainPlan& plan_;
+  at::Device device_;
+  AdamW optimizer_;
+  TrainCheckpoints checkpoints_;
+  std::size_t head_;
+  std::vector<std::string> loss_names_;
+  bool needs_teacher_ = false;
+  at::Tensor teacher_head_;
+  HeadWorkspace workspace_;
+  TrainState state_;
+  Clock::time_point began_;
+  double seconds_before_ = 0.0;
+  std::int64_t unlogged_tokens_ = 0;
+  double unlogged_seconds_ = 0.0, tokens_per_second_ = 0.0;
+};
+
+}  // namespace
+
+TrainResult train(TrainJob& job) {
+  check(job);
+  return Session(job).run();
+}
+
+}  // namespace espalier
