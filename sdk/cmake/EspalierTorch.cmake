@@ -2,11 +2,13 @@
 # write global flags. -idirafter keeps the wheel's fmt and protobuf headers behind the system's.
 if(NOT TORCH_ROOT)
   file(GLOB _wheels ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+  list(APPEND _wheels "")
   list(GET _wheels 0 _wheel)
   set(TORCH_ROOT "${_wheel}" CACHE PATH "the torch/ folder of the wheel" FORCE)
 endif()
 if(NOT EXISTS "${TORCH_ROOT}/lib/libtorch_cpu.so")
-  message(FATAL_ERROR "LibTorch not found; got TORCH_ROOT='${TORCH_ROOT}'; expected the torch/ folder of the wheel: run `bash setup.sh`, or give -DTORCH_ROOT=")
+  message(FATAL_ERROR "LibTorch not found; got TORCH_ROOT='${TORCH_ROOT}'; "
+    "expected the torch/ folder of the wheel: run `bash setup.sh`, or give -DTORCH_ROOT=")
 endif()
 
 set(ESPALIER_TORCH_VERSION 2.11.0)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Set-up, build and tests in one command; ends with ctest's closing lines and its exit code.
+#
+#   bash tests/run.sh [--preset dev|asan|ci] [-R REGEX] [-- ARGUMENTS OF CTEST]
+#
+# With CI=true in the environment warnings are errors in every preset.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=dev
+ctest_arguments=(--no-tests=error)
+while [ $# -gt 0 ]; do
+  case $1 in
+    --preset) preset=${2:-}; shift ;;
+    -R) ctest_arguments+=(-R "${2:?-R needs a regular expression}"); shift ;;
+    --) shift; ctest_arguments+=("$@"); break ;;
+    -h | --help) sed -n '3,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    *) printf "run.sh: error: unknown option; got '%s'; expected --preset, -R or --\n" "$1" >&2; exit 2 ;;
+  esac
+  shift
+done
+case $preset in
+  dev | asan | ci) ;;
+  *) printf "run.sh: error: unknown preset; got '%s'; expected dev, asan or ci\n" "$preset" >&2; exit 2 ;;
+esac
+
+bash setup.sh --tests
+configure=(cmake --preset "$preset")
+if [ "${CI:-}" = true ]; then configure+=(-DESPALIER_WERROR=ON); fi
+"${configure[@]}" >/dev/null
+cmake --build --preset "$preset" --parallel "$(bash tests/jobs.sh)"
+ctest --preset "$preset" "${ctest_arguments[@]}"
