@@ -98,9 +98,8 @@ void Registrar::add(const std::string& name, const std::string& doc) {
 #define ESPALIER_PLUGIN(plugin_name, plugin_version, registrar)                                                      \
   static void espalier_register_components(::espalier::Registrar& registrar);                                        \
   extern "C" {                                                                                                       \
-  extern const ::espalier::PluginDescriptor espalier_plugin;                                                         \
-  __attribute__((used, visibility("default"), section(ESPALIER_STAMP)))                                              \
-  const ::espalier::PluginDescriptor espalier_plugin = {                                                             \
+  extern ESPALIER_SDK_VISIBLE const ::espalier::PluginDescriptor espalier_plugin;                                    \
+  __attribute__((used, section(ESPALIER_STAMP))) const ::espalier::PluginDescriptor espalier_plugin = {              \
       ::espalier::kPluginMagic, sizeof(::espalier::PluginDescriptor), ::espalier::kAbi, ESPALIER_STAMP, plugin_name, \
       plugin_version,           &espalier_register_components};                                                      \
   }                                                                                                                  \
