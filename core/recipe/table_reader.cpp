@@ -155,12 +155,12 @@ Component TableReader::make_component(const TomlNode& node, const char* name_key
     if (value) {
       block->options[entry.key] = {std::move(*value), entry.node.where};
     } else {
-      diagnostics_.error(entry.node.where, table_, fmt::format("{} of a {} has the wrong type", entry.key, kind),
+      diagnostics_.error(entry.node.where, table_, fmt::format("{} of the {} has the wrong type", entry.key, kind),
                          describe(entry.node), "a bool, a number, a string or a list of these");
     }
   }
   if (!node.find(name_key)) {
-    diagnostics_.error(node.where, table_, fmt::format("a {} without a name", kind), "",
+    diagnostics_.error(node.where, table_, fmt::format("{} without a name", kind), "",
                        fmt::format("{} = \"…\"", name_key));
     return nullptr;
   }
