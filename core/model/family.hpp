@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,11 @@ class Family {
   virtual ModelSpec read(const nlohmann::json& config, const std::string& source) const = 0;
   // Writes every key that any version of transformers needs, both spellings, into `config`; unknown keys in it stay.
   virtual void write(const ModelSpec& spec, nlohmann::json& config) const = 0;
+  // What every model of this family has, and what its other numbers are unless said otherwise. No layers; hidden and
+  // vocab are 0.
+  virtual ModelSpec blank() const = 0;
+  // Error when this family's config.json has no words for the spec.
+  virtual void check(const ModelSpec& spec, const std::string& source) const = 0;
 };
 
 const Family& family(const std::string& model_type, const std::string& source);  // Error with "did you mean"
