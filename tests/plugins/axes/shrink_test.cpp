@@ -75,10 +75,10 @@ TEST_CASE("a damaged selection is refused") {
 
 TEST_CASE("the axes say what they are in our words, in Hugging Face's and in Megatron's") {
   const espalier::AxisInfo heads = make<HeadsAxis>().describe();
-  CHECK(heads.dims == std::vector<Dim>{Dim::kv_groups, Dim::heads_per_group});
-  CHECK(heads.taps == std::vector<Tap>{Tap::o_proj_input});
+  CHECK((heads.dims == std::vector<Dim>{Dim::kv_groups, Dim::heads_per_group}));
+  CHECK((heads.taps == std::vector<Tap>{Tap::o_proj_input}));
   CHECK_FALSE(heads.shared);
-  CHECK(make<FfnAxis>().describe().taps == std::vector<Tap>{Tap::fc2_input, Tap::pre_activation, Tap::up_output});
+  CHECK((make<FfnAxis>().describe().taps == std::vector<Tap>{Tap::fc2_input, Tap::pre_activation, Tap::up_output}));
   CHECK(make<FfnAxis>().describe().hugging_face_name == "intermediate_size");
   CHECK(make<KvGroupsAxis>().describe().megatron_name == "num_query_groups");
   CHECK(make<HiddenAxis>().describe().shared);

@@ -59,8 +59,7 @@ TEST_CASE("forward KL gives the value and the gradient of the oracle at temperat
 }
 
 TEST_CASE("the temperature is squared by default, which at temperature 1 changes nothing") {
-  CHECK(espalier::option_fields<KlLoss::Options>()[1].fallback.data ==
-        std::variant<bool, std::int64_t, double, std::string, espalier::ValueList>(true));
+  CHECK(std::get<bool>(espalier::option_fields<KlLoss::Options>()[1].fallback.data));
   const at::Tensor teacher = logits(3, 9, 0.0), student = logits(3, 9, 1.0);
   CHECK(at::equal(closed_form(make<KlLoss>(), {student, teacher, kNoLabels}).gradient,
                   closed_form(kl_of(1.0, false), {student, teacher, kNoLabels}).gradient));

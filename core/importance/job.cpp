@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/importance/job.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.hpp"
+#include "core/importance/units.hpp"
+
+namespace espalier {
+namespace {
+
+nlohmann::json to_json(const Value& value) {
+  struct Visitor {
+    nlohmann::json operator()(const ValueList& list) const {
+      nlohmann::json array = nlohmann::json::array();
+      for (const Value& element : list) array.push_back(to_json(element));
+      return array;
+    }
+    nlohmann::json operator()(bool flag) const { return flag; }
+    nlohmann::json operator()(std::int64_t number) const { return number; }
+    nlohmann::json operator()(double number) const { return number; }
+    nlohmann::json operator()(const std::string& text) const { return text; }
+  };
+  return std::visit(Visitor{}, value.data);
+}
+
+std::string resolved_options(const Registry& registry, const ComponentBlock& block) {
+  nlohmann::json options = nlohmann::json::object();
+  for (const FieldInfo& field : registry.describe(block).fields) {
+    const Value* given = block.find(field.name);
+    nlohmann::json value = to_json(given ? *given : field.fallback);
+    // 2 and 2.0 are the same option.
+    if (field.type == "real" && value.is_number_integer()) value = value.get<double>();
+    options[field.name] = std::move(value);
+  }
+  return options.dump();
+}
+
+const char* name_of(Evidence evidence) {
+  constexpr const char* names[] = {"none", "activations", "block_io", "weights", "probe"};
+  return names[static_cast<int>(evidence)];
+}
+
+}  // namespace
+
+ScoreJob make_job(const Registry& registry, const Component& axis, const Component& metric, const Host& host) {
+  ScoreJob job;
+  job.axis = registry.axis(*axis, host)->describe();
+  job.make_metric = [&registry, metric, &host] { return registry.metric(*metric, host); };
+  job.metric = metric->name;
+  const PluginInfo plugin = registry.describe(*metric).plugin;
+  job.plugin = plugin.name + " " + plugin.version;
+  job.options = resolved_options(registry, *metric);
+  return job;
+}
+
+Needs needs_of(const ScoreJob& job) {
+  const Needs needs = job.make_metric()->needs(job.axis);
+  const bool layers_only = needs.evidence == Evidence::block_io || needs.evidence == Evidence::probe;
+  if (layers_only && !is_layers(job.axis)) {
+    fail("metric '{}' (plugin {}) asks for {} of axis '{}', which only an axis of whole layers can give", job.metric,
+         job.plugin, name_of(needs.evidence), job.axis.name);
+  }
+  const std::vector<Tap>& taps = job.axis.taps;
+  if (needs.evidence == Evidence::activations && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
+    fail("metric '{}' (plugin {}) asks for tap '{}', which is not one of axis '{}'", job.metric, job.plugin,
+         espalier::name_of(needs.tap), job.axis.name);
+  }
+  return needs;
+}
+
+bool needs_data(const ScoreJob& job) {
+  const Evidence evidence = needs_of(job).evidence;
+  return evidence != Evidence::none && evidence != Evidence::weights;
+}
+
+}  // namespace espalier

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ways of collecting evidence. Each fills the sites whose metrics ask for it.
+#pragma once
+
+#include <vector>
+
+#include "core/forward/model.hpp"
+#include "core/importance/calibration.hpp"
+#include "core/importance/score.hpp"
+#include "core/importance/sites.hpp"
+
+namespace espalier {
+
+// Activations and block input/output: one walk over the calibration set for all of `sites`.
+void observe_activations(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
+                         const ScoreOptions& options);
+
+// Every weight that names an axis's dimensions, unit by unit; for an axis of layers, every weight of each layer.
+void observe_weights(WeightSource& weights, const std::vector<Sites*>& sites);
+
+// The calibration nll of the whole model and with each layer skipped. One walk: the states of every variant go through
+// a layer together, and the variant that skips it branches off there.
+void observe_probes(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
+                    const ScoreOptions& options);
+
+// Samples whose hidden states, `copies` times, fit into the tile: a multiple of the micro-batch.
+std::int64_t tile_samples(const WeightSource& weights, const Calibration& calibration, const ScoreOptions& options,
+                          std::int64_t copies);
+
+// Micro-batches [first, first + count) of samples, on the weights' device.
+std::vector<at::Tensor> batches_of(const WeightSource& weights, const Calibration& calibration,
+                                   const ScoreOptions& options, std::int64_t first, std::int64_t count);
+
+}  // namespace espalier
