@@ -74,7 +74,7 @@ json inspect_tokens(const fs::path& path, const std::string& token_type) {
 json inspect_plugin(const fs::path& path) {
   Registry registry;
   load_plugin(path, registry);
-  return {{"kind", "plugin"}, {"components", components_json(registry)}};
+  return {{"kind", "plugin"}, {"components", plugins_json(registry, "")}};
 }
 
 json inspect_run(const fs::path& folder) {

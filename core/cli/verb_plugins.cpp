@@ -24,9 +24,9 @@ int verb_plugins(const Arguments& arguments) {
   if (words.size() > 2)
     reject("espalier plugins: too many words; got '{}'; expected list, show or show NAME", words[2]);
   if (words[0] == "list" && name.empty()) {
-    line.json() ? print_json(components_json(registry)) : void(std::cout << components_text(registry));
+    line.json() ? print_json(plugins_json(registry, "")) : void(std::cout << plugins_list_text(registry));
   } else if (words[0] == "show") {
-    line.json() ? print_json(component_json(registry, name)) : void(std::cout << component_text(registry, name));
+    line.json() ? print_json(plugins_json(registry, name)) : void(std::cout << plugins_show_text(registry, name));
   } else {
     reject("espalier plugins: unknown action; got '{}'; expected 'list' or 'show'{}", words[0],
            did_you_mean(words[0], {"list", "show"}));

@@ -12,7 +12,7 @@ namespace espalier {
 
 namespace {
 
-constexpr Compute kExact{at::kDouble, at::kCPU};
+const Compute kExact{at::kDouble, at::kCPU};
 
 at::Tensor mask_of(const Plan& plan, std::int64_t layer, const DimProduct& product) {
   const std::optional<Indices> kept = kept_positions(plan, layer, product);

@@ -43,21 +43,20 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 const std::vector<Stage>& stages() {
   static const std::vector<Stage> list = {
       {"correct", "train the teacher", corrects, correct_inputs,
-       [](const RunFiles& files) { return fs::exists(files.teacher() / "config.json"); }, run_correct},
-      {"score", "score the units of every axis", prunes, score_inputs,
-       [](const RunFiles& files) { return fs::exists(files.scores()); }, run_score},
-      {"plan", "choose what is kept", prunes, plan_inputs,
-       [](const RunFiles& files) { return fs::exists(files.plan()); }, run_plan},
+       [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training},
+      {"score", "score the units of every axis", prunes, score_inputs, [](const RunFiles& f) { return f.scores(); },
+       run_score},
+      {"plan", "choose what is kept", prunes, plan_inputs, [](const RunFiles& f) { return f.plan(); }, run_plan},
       {"slice", "write the student", prunes, slice_inputs,
-       [](const RunFiles& files) { return fs::exists(files.student() / "config.json"); }, run_slice},
-      {"verify", "prove masked = sliced", prunes, verify_inputs,
-       [](const RunFiles& files) { return fs::exists(files.verify()); }, run_verify},
+       [](const RunFiles& f) { return f.student() / "config.json"; }, run_slice},
+      {"verify", "prove masked = sliced", prunes, verify_inputs, [](const RunFiles& f) { return f.verify(); },
+       run_verify},
       {"distill", "train the student against the teacher", distils, distill_inputs,
-       [](const RunFiles& files) { return fs::exists(files.checkpoints()); }, run_distill},
+       [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training},
       {"export", "write the Hugging Face folder", always, export_inputs,
-       [](const RunFiles& files) { return fs::exists(files.exported() / "config.json"); }, run_export},
-      {"eval", "measure teacher and students", evaluates, eval_inputs,
-       [](const RunFiles& files) { return fs::exists(files.eval()); }, run_eval},
+       [](const RunFiles& f) { return f.exported() / "config.json"; }, run_export},
+      {"eval", "measure teacher and students", evaluates, eval_inputs, [](const RunFiles& f) { return f.eval(); },
+       run_eval},
   };
   return list;
 }
@@ -75,10 +74,12 @@ int run_pipeline(Run& run, const std::string& last) {
     if (!stage.wanted(run.recipe())) continue;
     throw_if_interrupted();
     const std::string inputs = stage.inputs(run);
-    if (const auto output = run.ledger().finished(stage.name, inputs); output && stage.present(run.files())) {
+    if (const auto output = run.ledger().finished(stage.name, inputs);
+        output && fs::exists(stage.product(run.files()))) {
       spdlog::info("{:<8} unchanged, skipped", stage.name);
       run.set_output(stage.name, *output);
     } else {
+      if (stage.discard != nullptr && !run.ledger().began(stage.name, inputs)) stage.discard(run, stage.name);
       run.ledger().begin(stage.name, inputs);
       spdlog::info("{:<8} {}", stage.name, stage.does);
       const auto start = std::chrono::steady_clock::now();

@@ -11,11 +11,13 @@ namespace espalier {
 
 struct Stage {
   const char* name;
-  const char* does;                  // one phrase for --dry-run
-  bool (*wanted)(const Recipe&);     // does this recipe have the stage?
-  std::string (*inputs)(Run&);       // digest of everything that goes in
-  bool (*present)(const RunFiles&);  // is what it wrote still there?
-  std::string (*execute)(Run&);      // writes, returns the digest of what was written
+  const char* does;                      // one phrase for people
+  bool (*wanted)(const Recipe&);         // does this recipe have the stage?
+  std::string (*inputs)(Run&);           // digest of everything that goes in
+  fs::path (*product)(const RunFiles&);  // written last: with it the stage's work is there
+  std::string (*execute)(Run&);          // writes, returns the digest of what was written
+  // Drops what a stage that can be resumed has left half-done with other inputs; nullptr: nothing can be resumed.
+  void (*discard)(const Run&, const std::string& stage) = nullptr;
 };
 
 const std::vector<Stage>& stages();

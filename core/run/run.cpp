@@ -40,7 +40,8 @@ at::ScalarType Run::teacher_dtype() const {
   const fs::path path = checkpoint_folder(recipe_.teacher.path) / "config.json";
   const nlohmann::json config = read_json(path);
   for (const char* key : {"dtype", "torch_dtype"}) {
-    if (config.contains(key) && config[key].is_string()) return dtype_from_config(config[key].get<std::string>(), path.string());
+    if (config.contains(key) && config[key].is_string())
+      return dtype_from_config(config[key].get<std::string>(), path.string());
   }
   return at::kFloat;
 }

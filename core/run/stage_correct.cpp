@@ -34,14 +34,6 @@ void save(Run& run, Model& model) {
   writer.commit();
 }
 
-// The run's main training has the plain names; a correction before a distillation stands beside it.
-fs::path checkpoints_of(const Run& run) {
-  return run.recipe().distill ? run.files().root / "checkpoints.correct" : run.files().checkpoints();
-}
-fs::path metrics_of(const Run& run) {
-  return run.recipe().distill ? run.files().root / "metrics.correct.jsonl" : run.files().metrics();
-}
-
 }  // namespace
 
 std::string correct_inputs(Run& run) {
@@ -57,7 +49,7 @@ std::string run_correct(Run& run) {
     // A loss against a teacher compares with the model before correction.
     std::unique_ptr<WeightSource> before;
     if (!run.recipe().teacher.spec) before = std::make_unique<Model>(run.given_teacher(), run.compute());
-    run_training(run, *run.recipe().correct, "correct", model, before.get(), checkpoints_of(run), metrics_of(run));
+    run_training(run, *run.recipe().correct, "correct", model, before.get());
   }
   save(run, model);
   return run.teacher().digest();

@@ -7,7 +7,7 @@
 #include "core/run/provenance.hpp"
 #include "core/run/save_model.hpp"
 #include "core/run/stages.hpp"
-#include "core/train/train_checkpoint.hpp"
+#include "core/run/training.hpp"
 
 namespace espalier {
 
@@ -22,7 +22,7 @@ at::ScalarType export_dtype(Run& run) {
 }
 
 void write_trained(Run& run, CheckpointWriter& writer) {
-  const SafetensorsFile trained(latest_checkpoint(run.files().checkpoints()) / "model.safetensors");
+  const SafetensorsFile trained(last_checkpoint(run.files().checkpoints()) / "model.safetensors");
   for (const Parameter& parameter : writer.parameters()) {
     const TensorInfo* info = trained.find(parameter.name);
     if (info == nullptr) fail("{}: tensor '{}' is missing", trained.path().string(), parameter.name);

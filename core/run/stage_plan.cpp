@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/digest.hpp"
-#include "core/importance/score_file.hpp"
 #include "core/prune/plan_json.hpp"
 #include "core/prune/planner.hpp"
 #include "core/run/scores.hpp"
@@ -46,14 +45,17 @@ std::string plan_inputs(Run& run) {
   return digest.hex();
 }
 
-std::string run_plan(Run& run) {
+Plan plan_from_scores(const Run& run) {
   Steps steps = steps_of(run);
   std::vector<Scores> scores;
   for (std::size_t i = 0; i < steps.list.size(); ++i) scores.push_back(load_block_scores(run, i));
   for (std::size_t i = 0; i < steps.list.size(); ++i) steps.list[i].scores = &scores[i];
-  const Plan plan = planned(run, steps);
+  return planned(run, steps);
+}
+
+std::string run_plan(Run& run) {
   const auto element = static_cast<std::int64_t>(c10::elementSize(run.teacher().dtype()));
-  write_json(run.files().plan(), plan_to_json(plan, element, run.recipe().data.seq_length));
+  write_json(run.files().plan(), plan_to_json(plan_from_scores(run), element, run.recipe().data.seq_length));
   return digest_of_file(run.files().plan());
 }
 

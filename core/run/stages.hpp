@@ -33,7 +33,11 @@ std::string run_export(Run& run);
 std::string eval_inputs(Run& run);
 std::string run_eval(Run& run);
 
+std::string tokenizer_name(const Run& run);  // for reports: no path
+
 // Counts only, without scores or weights: what `espalier plan` shows.
 Plan plan_from_config(const Run& run);
+// The plan that recipe and saved scores lead to.
+Plan plan_from_scores(const Run& run);
 
 }  // namespace espalier

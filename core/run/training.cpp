@@ -47,8 +47,8 @@ std::string training_digest(Run& run, const TrainBlock& block) {
   return digest.hex();
 }
 
-TrainResult run_training(Run& run, const TrainBlock& block, const std::string& label, Model& student,
-                         WeightSource* teacher, const fs::path& checkpoints, const fs::path& metrics) {
+TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
+                         WeightSource* teacher) {
   TrainJob job;
   job.student = &student;
   for (const LossBlock& loss : block.losses) {
@@ -61,11 +61,12 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& l
         label);
   }
   job.scheduler = run.registry().scheduler(*block.scheduler, run.host());
-  job.plan = plan_of(block, label);
+  job.plan = plan_of(block, stage);
   const TrainingStream stream(run.data(DataPart::train), block.seq_length, run.recipe().seed);
   job.data = &stream;
-  job.checkpoints = checkpoints;
-  job.metrics = metrics;
+  const TrainingFiles files = training_files(run, stage);
+  job.checkpoints = files.checkpoints;
+  job.metrics = files.metrics;
   if (block.eval_every > 0 && !run.data(DataPart::valid).empty()) {
     job.evaluate = [&run, &block](Model& model) {
       EvalOptions options;
@@ -75,6 +76,38 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& l
     };
   }
   return train(job);
+}
+
+TrainingFiles training_files(const Run& run, const std::string& stage) {
+  if (stage == "distill" || !run.recipe().distill) return {run.files().checkpoints(), run.files().metrics()};
+  return {run.files().root / "checkpoints.correct", run.files().root / "metrics.correct.jsonl"};
+}
+
+void discard_training(const Run& run, const std::string& stage) {
+  const TrainingFiles files = training_files(run, stage);
+  std::error_code error;
+  fs::remove_all(files.checkpoints, error);
+  if (!error) fs::remove(files.metrics, error);
+  if (error)
+    fail("{}: cannot remove the checkpoints of another recipe; got {}", files.checkpoints.string(), error.message());
+}
+
+Model starting_student(Run& run) {
+  const bool pruned = !run.recipe().prune.empty();
+  if (run.recipe().distill->init != "random") return Model(pruned ? run.student() : run.teacher(), run.compute());
+  return Model(pruned ? run.plan().student : run.teacher().spec(), run.recipe().seed, run.compute());
+}
+
+std::string starting_student_digest(Run& run) {
+  const Checkpoint& shape = run.recipe().prune.empty() ? run.teacher() : run.student();
+  if (run.recipe().distill->init != "random") return shape.digest();
+  return digest_of(spec_to_json(shape.spec()).dump() + " seed " + std::to_string(run.recipe().seed));
+}
+
+fs::path last_checkpoint(const fs::path& checkpoints) {
+  std::string name = read_text(checkpoints / "latest");
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  return checkpoints / name;
 }
 
 }  // namespace espalier

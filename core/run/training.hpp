@@ -12,9 +12,25 @@ namespace espalier {
 // The digest of a training block: everything in it that can change the result.
 std::string training_digest(Run& run, const TrainBlock& block);
 
-// Trains `student` in place as the block says, resuming what lies in `checkpoints`. `teacher` may be nullptr when no
-// loss asks for one. Both stages that train ([correct] and [distill]) come through here.
-TrainResult run_training(Run& run, const TrainBlock& block, const std::string& label, Model& student,
-                         WeightSource* teacher, const fs::path& checkpoints, const fs::path& metrics);
+// Trains `student` in place as the block says, resuming what lies in the stage's checkpoints. `teacher` may be nullptr
+// when no loss asks for one. Both stages that train ([correct] and [distill]) come through here.
+TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
+                         WeightSource* teacher);
+
+// Where a training stage ("correct" or "distill") keeps its checkpoints and its log. The run's main training has the
+// plain names; a correction before a distillation stands beside it.
+struct TrainingFiles {
+  fs::path checkpoints, metrics;
+};
+TrainingFiles training_files(const Run& run, const std::string& stage);
+void discard_training(const Run& run, const std::string& stage);
+
+// The model that [distill] starts from: the sliced student, or random weights of its shape as a control; without
+// [[prune]] the teacher's own shape. The digest names it without making it.
+Model starting_student(Run& run);
+std::string starting_student_digest(Run& run);
+
+// The newest checkpoint of a training that has ended.
+fs::path last_checkpoint(const fs::path& checkpoints);
 
 }  // namespace espalier

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/model/counts.hpp"
 #include "core/prune/plan_json.hpp"
+#include "core/run/pipeline.hpp"
 #include "core/run/stages.hpp"
 
 namespace espalier {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// A whole forward pass, and the loss of the next token.
+#include <ATen/ATen.h>
+
+#include "core/forward/model.hpp"
+#include "core/forward/rotary_cache.hpp"
+
+namespace espalier {
+
+const Rotary& RotaryCache::of_layer(std::int64_t layer) {
+  const std::int64_t head_dim = spec_.layers[static_cast<std::size_t>(layer)].head_dim;
+  const auto found = by_head_dim_.find(head_dim);
+  if (found != by_head_dim_.end()) return found->second;
+  return by_head_dim_.emplace(head_dim, rotary_table(spec_.rope, head_dim, positions_, compute_.dtype, compute_.device))
+      .first->second;
+}
+
+at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks) {
+  const ModelSpec& spec = weights.spec();
+  const Weights outer = weights.outer();
+  RotaryCache tables(spec, tokens.size(1), weights.compute());
+  at::Tensor hidden = embed(outer, tokens, hooks);
+  for (std::int64_t layer = 0; layer < static_cast<std::int64_t>(spec.layers.size()); ++layer) {
+    hidden = decoder_layer(spec, layer, weights.layer(layer), tables.of_layer(layer), hidden, hooks);
+  }
+  return final_norm(spec, outer, hidden, hooks);
+}
+
+at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return at::linear(hidden, outer[Role::head]); }
+
+at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,
+                          at::Tensor* last_logits) {
+  constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;  // of float32 logits at a time
+  const std::int64_t batch = hidden.size(0), predicted = hidden.size(1) - 1;
+  const at::Tensor rows = hidden.narrow(1, 0, predicted).reshape({batch * predicted, hidden.size(2)});
+  const at::Tensor labels = tokens.narrow(1, 1, predicted).reshape({-1, 1});
+  const std::int64_t chunk = std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < rows.size(0); first += chunk) {
+    const std::int64_t count = std::min(chunk, rows.size(0) - first);
+    const at::Tensor scores = logits(outer, rows.narrow(0, first, count)).to(at::kFloat);
+    const at::Tensor picked = scores.gather(1, labels.narrow(0, first, count)).squeeze(1);
+    parts.push_back(scores.logsumexp(1) - picked);
+  }
+  if (last_logits != nullptr) *last_logits = logits(outer, hidden.select(1, predicted)).to(at::kFloat);
+  return parts.empty() ? at::zeros({batch, predicted}, hidden.options().dtype(at::kFloat))
+                       : at::cat(parts).view({batch, predicted});
+}
+
+}  // namespace espalier

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The examples run, and end as their READMEs say."""
+
+import os
+import re
+import subprocess
+import unittest
+
+from workspace import SOURCE
+
+
+class Examples(unittest.TestCase):
+    def run_example(self, name):
+        done = subprocess.run(["bash", str(SOURCE / "examples" / name / "run.sh")], capture_output=True, text=True, timeout=300, env=os.environ)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout, done.stderr
+
+    def test_running_a_recipe_ends_with_a_proof(self):
+        out, _ = self.run_example("01_run_a_recipe")
+        self.assertRegex(out, r"verified: \d+ tensors equal the teacher's kept parts; \d+ hidden states equal within .* tokens\ndone\n$")
+        self.assertRegex(out, r"student +\S+ .* \d\.\d+")
+
+    def test_writing_a_recipe_shows_the_mistakes_and_the_published_count(self):
+        out, err = self.run_example("02_write_a_recipe")
+        for hint in ("hidden", "did you mean 'activation'?", "did you mean 'temperature'?"):
+            self.assertIn(hint, err)
+        self.assertIn("4,512,746,496", out)
+        self.assertTrue(re.search(r"done\n$", out))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
