@@ -2,6 +2,7 @@
 // Packed tokens: one long array with document boundaries, mapped from disk, and windows over it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,25 +15,44 @@
 
 namespace espalier {
 
-enum class TokenType { u8, u16, i32 };
+enum class TokenType { u8, i8, i16, i32, i64, u16 };
 
-// A token file, mapped. Formats: Megatron's PREFIX.bin + PREFIX.idx, or a raw little-endian .bin of one type.
+// What PREFIX.docs keeps of a document besides its tokens. The split into train and validation and the search for
+// duplicates look only at this, so they never depend on the order of files or on a tokenizer.
+struct DocumentRecord {
+  std::uint64_t identity = 0;  // the first 8 bytes (big-endian) of the SHA-256 of the document's identity
+  std::array<std::uint64_t, 2> content = {};  // the first 16 bytes of the SHA-256 of its text
+  std::uint64_t text_bytes = 0;
+};
+
+// A token file, mapped. Formats: Megatron's PREFIX.bin + PREFIX.idx, or a raw little-endian .bin of one type. Copies
+// share it. Safe to read from many threads.
 class TokenFile {
  public:
   // `type` is needed for a raw .bin ("uint8", "uint16", "int32"); a pair knows its own. Throws Error on damage.
   TokenFile(const fs::path& prefix_or_bin, const std::string& token_type);
   std::int64_t size() const;                               // tokens
   const std::vector<std::int64_t>& document_ends() const;  // ascending, the last is size(); raw: one document
-  // tokens [begin, end) as int64 into out
+  // tokens [begin, end) as int64 into out; throws Error for a token that is negative or beyond int32
   void read(std::int64_t begin, std::int64_t end, std::int64_t* out) const;
   bool has_loss_mask() const;  // PREFIX.mask, one byte a token: 1 = this token is learnt
   void read_mask(std::int64_t begin, std::int64_t end, std::uint8_t* out) const;
   std::optional<std::int64_t> text_bytes() const;  // bytes of text behind the tokens, from PREFIX.json
-  const fs::path& path() const;
-  std::string digest() const;
+  const fs::path& path() const;                    // of the .bin
+  std::string digest() const;                      // of all that read() and read_mask() can give
+  std::int64_t max_token() const;                  // of the whole file; the first call may read it all
+  TokenType type() const;
+
+  // Only these documents (ascending indices of this file), as if the others were not there.
+  TokenFile select(const std::vector<std::int64_t>& documents) const;
+  // From PREFIX.docs; a file without one has identities made of the document's index and no content or bytes.
+  bool has_records() const;
+  DocumentRecord record(std::int64_t document) const;
+
+  struct State;  // private to core/data/token_file.cpp
 
  private:
-  struct State;
+  explicit TokenFile(std::shared_ptr<const State> state) : state_(std::move(state)) {}
   std::shared_ptr<const State> state_;
 };
 
@@ -56,12 +76,20 @@ class TrainingStream {
   std::int64_t windows() const;                               // distinct ones in an epoch
   std::int64_t max_token() const;                             // largest token in the data, to check against vocab
 
+  // Where sequence i comes from: the window of a source that starts at token window * seq_length.
+  struct Place {
+    std::size_t source;
+    std::int64_t window;
+  };
+  Place place(std::int64_t sequence) const;
+
  private:
   struct State;
   std::shared_ptr<const State> state_;
 };
 
-// Windows for evaluation and calibration: non-overlapping, seq_length tokens each, whole windows only.
+// Windows for evaluation and calibration: non-overlapping, seq_length tokens each, whole windows only. Throws Error
+// when there is not even one.
 class Windows {
  public:
   Windows(TokenSource source, std::int64_t seq_length);
