@@ -68,6 +68,10 @@ std::optional<PackInfo> read_pack_info(const fs::path& json, std::int64_t tokens
       info.sources.push_back({source.at("name").get<std::string>(), source.at("files").get<std::int64_t>()});
     }
     if (info.tokens != tokens) return std::nullopt;
+    if (info.text_bytes < 0 || info.max_token < 0) {
+      fail("{}: counts are damaged; got {} bytes of text and largest token {}; expected 0 or more", json.string(),
+           info.text_bytes, info.max_token);
+    }
     return info;
   } catch (const nlohmann::json::exception& problem) {
     fail("{}: does not describe packed tokens as this program writes it; got {}", json.string(), problem.what());

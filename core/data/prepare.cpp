@@ -88,10 +88,10 @@ class Preparation {
     return *std::move(tokens);
   }
 
-  // Everything that decides the packed bytes.
+  // Everything that decides the packed files, what PREFIX.json says of their origin included.
   std::string key_of(const Source& source, const std::vector<FileFact>& facts) const {
     Digest key;
-    key.add("espalier packed text 1").add(tokenizer_.digest);
+    key.add("espalier packed text 1").add(tokenizer_.name).add(tokenizer_.digest).add(source.label);
     for (std::size_t i = 0; i < facts.size(); ++i) {
       const TextFile& file = source.files[i];
       key.add(file.name).add(file.lines ? "lines" : file.gzip ? "gzip" : "text").add(facts[i].digest);

@@ -62,7 +62,7 @@ class ProcessEncoder : public Encoder {
     std::size_t at = 0;
     const auto take = [&](void* to, std::size_t bytes) {
       if (reply.size() - at < bytes) fail("{}: tokenizer answers nonsense; got a reply cut short", tokenizer_.name);
-      std::memcpy(to, reply.data() + at, bytes);
+      if (bytes > 0) std::memcpy(to, reply.data() + at, bytes);
       at += bytes;
     };
     for (EncodedText& one : encoded) {
