@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 
 #include <spdlog/spdlog.h>
 
@@ -127,7 +128,8 @@ void FileDigests::save() const {
     std::map<std::string, std::string> all = read_memory(memory_);  // others may have added to it
     all.insert(known_.begin(), known_.end());
     std::string text(kHeader);
-    for (const auto& [key, digest] : all.size() > kMost ? used_ : all) text += key + " " + digest + "\n";
+    for (const auto& [key, digest] : all.size() > kMost ? used_ : all)
+      fmt::format_to(std::back_inserter(text), "{} {}\n", key, digest);
     write_text(memory_, text);
   } catch (const Error& error) {
     spdlog::debug("digests of files are not remembered: {}", error.what());

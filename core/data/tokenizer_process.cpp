@@ -15,7 +15,7 @@
 #include <cstring>
 
 #include "core/base/error.hpp"
-#include "core/data/tokenize_script.hpp"
+#include "tokenize_script.hpp"
 
 extern char** environ;
 
@@ -30,7 +30,7 @@ fs::path torch_library() {
   if (handle == nullptr) return {};
   link_map* library = nullptr;
   const bool known = ::dlinfo(handle, RTLD_DI_LINKMAP, &library) == 0 && library != nullptr;
-  const fs::path path = known ? library->l_name : "";
+  fs::path path = known ? library->l_name : "";
   ::dlclose(handle);
   return path;
 }
