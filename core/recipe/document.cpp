@@ -97,6 +97,10 @@ std::vector<Override> parse_overrides(const std::vector<std::string>& texts, Dia
       diagnostics.error({item.place, 0, 0}, "", "is not an override", "'" + text + "'", "key.sub=value");
       continue;
     }
+    if (item.path.front() == "extends") {
+      diagnostics.error({item.place, 0, 0}, "", "extends is read before any --set", "", "extends in the recipe itself");
+      continue;
+    }
     std::string value = text.substr(equals + 1);
     value.erase(0, value.find_first_not_of(' '));
     item.value = parse_toml_value(value, {item.place, 0, 0});

@@ -11,8 +11,9 @@ namespace espalier {
 
 // A recipe's tree after `extends`, default components and --set, every value with the place it came from.
 //
-// A recipe replaces its base key by key inside [tables]; a value (a list, a component, [[prune]]) is replaced whole.
-// Of two keys that exclude each other (`tokens` and `steps`) the later word wins: the recipe's over the base's, a
+// A recipe replaces its base key by key inside [tables]; a value (a list, a component, [[prune]]) is replaced whole,
+// and the base's `name` and `output` are not inherited. Of two keys that exclude each other (`tokens` and `steps`) the
+// later word wins: the recipe's over the base's, a
 // --set's over the file's.
 struct Document {
   TomlNode root;

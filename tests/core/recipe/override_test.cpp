@@ -8,7 +8,7 @@ using espalier_test::problems;
 
 namespace {
 
-const std::string kBody = std::string(kTeacher) + R"([data]
+const std::string kBody = kTeacher + R"([data]
 train = "a"
 [[prune]]
 axis = "ffn"
@@ -76,6 +76,12 @@ TEST_CASE("what is not key=value is no override") {
     CHECK(problems(kBody, {bad}) == "--set " + std::string(bad) + ": error: is not an override; got '" + bad +
                                         "'; expected key.sub=value\n1 error");
   }
+}
+
+TEST_CASE("the base cannot be changed by --set") {
+  CHECK(
+      problems(kBody, {"extends=b.toml"}) ==
+      "--set extends=b.toml: error: extends is read before any --set; expected extends in the recipe itself\n1 error");
 }
 
 TEST_CASE("two --set that exclude each other are both told of") {

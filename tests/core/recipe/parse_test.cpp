@@ -163,7 +163,7 @@ TEST_CASE("everything but the teacher has a default") {
 }
 
 TEST_CASE("training has default components, one table of them") {
-  const Recipe recipe = parse(std::string(kTeacher) + "[correct]\nsteps = 1\n[distill]\nsteps = 2\n");
+  const Recipe recipe = parse(kTeacher + "[correct]\nsteps = 1\n[distill]\nsteps = 2\n");
   CHECK(recipe.correct->losses.at(0).loss->name == "cross_entropy");
   CHECK(recipe.distill->losses.at(0).loss->name == "kl");
   CHECK(recipe.distill->scheduler->name == "cosine");

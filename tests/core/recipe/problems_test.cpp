@@ -68,33 +68,33 @@ TEST_CASE("a missing teacher, budget, target, axis or metric is told at its tabl
         "… } for random weights\n1 error");
   CHECK(problems("teacher = 3\n") ==
         "r.toml:1:11: error: teacher has the wrong type; got 3; expected a table [teacher]\n1 error");
-  CHECK(problems(std::string(kTeacher) + "[distill]\n") ==
+  CHECK(problems(kTeacher + "[distill]\n") ==
         "r.toml:3:1: error: [distill] has no budget; expected tokens = … or steps = …\n1 error");
-  CHECK(problems(std::string(kTeacher) + "[[prune]]\n") ==
+  CHECK(problems(kTeacher + "[[prune]]\n") ==
         "r.toml:3:1: error: [prune] axis without a name; expected axis = \"…\"\n"
         "r.toml:3:1: error: [prune] metric is missing; expected metric = { name = \"…\", … }\n"
         "r.toml:3:1: error: [prune] has no target; expected keep = … (units) or ratio = … (share kept)\n3 errors");
-  CHECK(problems(std::string(kTeacher) + "[prune]\naxis = \"ffn\"\n") ==
+  CHECK(problems(kTeacher + "[prune]\naxis = \"ffn\"\n") ==
         "r.toml:3:1: error: prune has the wrong type; got a table; expected a list of tables [[prune]]\n1 error");
 }
 
 TEST_CASE("keys that exclude each other are told together") {
   CHECK(problems("[teacher]\npath = \"t\"\nspec = 1\n") ==
         "r.toml:3:8: error: [teacher] spec and path exclude each other; expected one of them\n1 error");
-  CHECK(problems(std::string(kTeacher) + "[data]\nvalid = \"v\"\nvalid_fraction = 0.1\n") ==
+  CHECK(problems(kTeacher + "[data]\nvalid = \"v\"\nvalid_fraction = 0.1\n") ==
         "r.toml:5:18: error: [data] valid_fraction and valid exclude each other; expected one of them\n1 error");
-  CHECK(problems(std::string(kTeacher) + "[correct]\nsteps = 1\ntokens = 10\n") ==
+  CHECK(problems(kTeacher + "[correct]\nsteps = 1\ntokens = 10\n") ==
         "r.toml:4:9: error: [correct] steps and tokens exclude each other; expected one of them\n1 error");
 }
 
 TEST_CASE("the micro-batch divides the global batch") {
-  CHECK(problems(std::string(kTeacher) + "[distill]\nsteps = 1\nglobal_batch = 6\nmicro_batch = 4\n") ==
+  CHECK(problems(kTeacher + "[distill]\nsteps = 1\nglobal_batch = 6\nmicro_batch = 4\n") ==
         "r.toml:5:16: error: [distill] global_batch is not a multiple of micro_batch; got 6 and 4; expected a multiple "
         "of 4\n1 error");
 }
 
 TEST_CASE("init belongs to distillation only") {
-  CHECK(problems(std::string(kTeacher) + "[correct]\nsteps = 1\ninit = \"random\"\n")
+  CHECK(problems(kTeacher + "[correct]\nsteps = 1\ninit = \"random\"\n")
             .starts_with("r.toml:5:1: error: [correct] unknown key; got 'init'; expected tokens, steps, "));
 }
 
@@ -112,10 +112,10 @@ TEST_CASE("other programs' names are answered with ours") {
 }
 
 TEST_CASE("tables of later versions are refused plainly") {
-  CHECK(problems(std::string(kTeacher) + "[sweep]\nseeds = [1]\n[[search]]\n") ==
+  CHECK(problems(kTeacher + "[sweep]\nseeds = [1]\n[[search]]\n") ==
         "r.toml:3:1: error: [sweep] is not supported in this version; expected no such table\n"
         "r.toml:5:1: error: [search] is not supported in this version; expected no such table\n2 errors");
-  CHECK(problems(std::string(kTeacher) + "[eval]\ntasks = [\"a.jsonl\"]\n") ==
+  CHECK(problems(kTeacher + "[eval]\ntasks = [\"a.jsonl\"]\n") ==
         "r.toml:4:9: error: [eval] tasks are not supported in this version; got [\"a.jsonl\"]; expected []\n1 error");
 }
 
@@ -134,11 +134,11 @@ TEST_CASE("sources are checked one by one") {
 
 TEST_CASE("sizes are text or bytes") {
   for (const char* bad : {"\"5 potatoes\"", "0", "-3", "\"\""}) {
-    CHECK(problems(std::string(kTeacher) + "[export]\nshard_size = " + bad + "\n") ==
+    CHECK(problems(kTeacher + "[export]\nshard_size = " + bad + "\n") ==
           "r.toml:4:14: error: [export] shard_size is not a size; got " + std::string(bad) +
               "; expected a size such as \"5GB\", or a number of bytes of at least 1\n1 error");
   }
-  CHECK(problems(std::string(kTeacher) + "[export]\nshard_size = [1]\n") ==
+  CHECK(problems(kTeacher + "[export]\nshard_size = [1]\n") ==
         "r.toml:4:14: error: [export] shard_size has the wrong type; got [1]; expected a size such as \"5GB\", or a "
         "number of bytes of at least 1\n1 error");
 }

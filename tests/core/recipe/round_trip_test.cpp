@@ -37,7 +37,7 @@ void check_round_trip(const Recipe& recipe) {
 }  // namespace
 
 TEST_CASE("the resolved recipe is written in the order of the schema") {
-  const Recipe recipe = parse(std::string(kTeacher) + R"([data]
+  const Recipe recipe = parse(kTeacher + R"([data]
 train = ["a", "b"]
 [[prune]]
 axis = "ffn"
@@ -138,7 +138,7 @@ TEST_CASE("every recipe of the repository reads, and reads back as the same") {
 }
 
 TEST_CASE("without field lists the components keep what the recipe gives") {
-  const Recipe recipe = parse(std::string(kTeacher) + "[distill]\nsteps = 1\nscheduler = { name = \"s\", x = 1 }\n");
+  const Recipe recipe = parse(kTeacher + "[distill]\nsteps = 1\nscheduler = { name = \"s\", x = 1 }\n");
   const std::string written = espalier::to_toml(recipe, {});
   CHECK(written.find("scheduler = { name = \"s\", x = 1 }\n") != std::string::npos);
 }

@@ -39,7 +39,7 @@ class RecipeFolder {
 };
 
 // What a recipe without the mistakes under test looks like.
-inline constexpr const char* kTeacher = "[teacher]\npath = \"t\"\n";
+inline const std::string kTeacher = "[teacher]\npath = \"t\"\n";
 
 inline espalier::Recipe parse(const std::string& text, const espalier::Overrides& overrides = {}) {
   const RecipeFolder folder;
