@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include <ATen/core/Tensor.h>
+
 #include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/options.hpp"
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "magnitude.hpp"
 
+#include <ATen/TensorOperators.h>
+
 #include "state.hpp"
 
 namespace espalier::plugins {

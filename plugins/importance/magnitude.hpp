@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <ATen/core/Tensor.h>
+
 #include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/options.hpp"
 

@@ -3,6 +3,7 @@
 
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/var.h>
+#include <ATen/TensorOperators.h>
 
 #include "espalier/sdk/error.hpp"
 #include "state.hpp"

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include <ATen/ops/log_softmax.h>
+#include <ATen/TensorOperators.h>
 
 #include "row_blocks.hpp"
 

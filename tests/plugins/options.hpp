@@ -16,6 +16,7 @@ class TestOptions final : public OptionSource {
  public:
   TestOptions() = default;
   TestOptions(std::initializer_list<std::pair<const std::string, Value>> values) : values_(values) {}
+  void set(const std::string& key, Value value) { values_[key] = std::move(value); }
   const Value* find(std::string_view key) const override {
     const auto found = values_.find(std::string(key));
     return found == values_.end() ? nullptr : &found->second;
