@@ -40,7 +40,8 @@ struct Observation {
   std::int64_t layer = 0;  // 0-based
   std::int64_t unit = 0;   // probe, and weights of an axis of layers: which unit this is about
   // activations: (batch, seq, units, channels)   block_io: the layer's input (batch, seq, hidden)
-  // weights: (units, elements), float32, rows in unit order; called once per tensor that names the axis's dimensions
+  // weights: (units, elements), float32, rows in unit order; for every tensor that names the axis's dimensions, a large
+  //   one in several pieces with other elements each. An axis of layers: (1, elements) of the layer `unit`.
   const at::Tensor& input;
   const at::Tensor& output;  // block_io: the layer's output (batch, seq, hidden)
   double loss = 0.0;         // probe: mean nll in nats per token with the unit skipped
