@@ -85,7 +85,7 @@ TEST_CASE("text is packed once, and again only when something changed") {
   const auto first = cache_of(scratch);
   CHECK(packs(scratch) == 1);
   CHECK(prepare(request, Split::all, 0)[0].tokens.digest() == digest);
-  CHECK(cache_of(scratch) == first);
+  CHECK((cache_of(scratch) == first));
 
   write_text(scratch / "in/d3/3.txt", "text X");  // the same size, at nearly the same time
   CHECK(texts(prepare(request, Split::all, 0)[0].tokens).contains("text X"));
