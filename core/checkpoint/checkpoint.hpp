@@ -74,6 +74,7 @@ class CheckpointWriter {
                    std::int64_t shard_bytes);
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
+  CheckpointWriter(CheckpointWriter&&) noexcept;
   ~CheckpointWriter();
   const std::vector<Parameter>& parameters() const;
   // Data of the parameter at hand, in pieces or whole: any float dtype, device and shape; only the order of the

@@ -132,6 +132,7 @@ CheckpointWriter::CheckpointWriter(const fs::path& folder, const ModelSpec& spec
   write_json(state_->folder.path() / kConfigFile, config);
 }
 
+CheckpointWriter::CheckpointWriter(CheckpointWriter&&) noexcept = default;
 CheckpointWriter::~CheckpointWriter() = default;
 
 const std::vector<Parameter>& CheckpointWriter::parameters() const { return state_->table; }

@@ -4,84 +4,20 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
-#include <array>
-
 #include "core/base/error.hpp"
-#include "core/base/random.hpp"
 #include "core/checkpoint/safetensors.hpp"
 #include "tests/core/base/scratch.hpp"
 #include "tests/core/checkpoint/raw_file.hpp"
+#include "tests/fuzz/mutate.hpp"
 
 namespace espalier {
 namespace {
-
-// A stream of draws.
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : seed_(seed) {}
-  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(mix(seed_, ++draws_) % bound); }
-
- private:
-  std::uint64_t seed_, draws_ = 0;
-};
 
 const std::string kHeader =
     R"({"__metadata__":{"format":"pt","step":"12"},"model.embed.weight":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
     R"("norm":{"dtype":"BF16","shape":[4],"data_offsets":[24,32]},"mask":{"dtype":"BOOL","shape":[2,1],)"
     R"("data_offsets":[32,34]},"none":{"dtype":"I64","shape":[0,7],"data_offsets":[34,34]},)"
     R"("ids":{"dtype":"I64","shape":[2],"data_offsets":[34,50]},"scalar":{"dtype":"U8","shape":[],"data_offsets":[50,51]}})";
-
-// Pieces that mean something to the reader.
-constexpr std::array kWords = {"{",
-                               "}",
-                               "[",
-                               "]",
-                               ",",
-                               ":",
-                               "\"",
-                               "0",
-                               "-1",
-                               "1e9",
-                               "null",
-                               "true",
-                               "\"F64\"",
-                               "\"BOOL\"",
-                               "4294967296",
-                               "\\",
-                               "\\u0000",
-                               "18446744073709551615",
-                               "9223372036854775807",
-                               "\"shape\":[1]",
-                               "[[[[[[[[",
-                               "\"data_offsets\":[0,0]",
-                               "\"norm\":{}",
-                               "\xff",
-                               "__metadata__"};
-
-void mutate(std::string& text, Dice& dice) {
-  const std::size_t at = dice.below(text.size() + 1);
-  const std::size_t count = std::min(text.size() - at, 1 + dice.below(12));
-  switch (dice.below(6)) {
-    case 0:
-      if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << dice.below(8)));
-      break;
-    case 1:
-      if (at < text.size()) text[at] = static_cast<char>('0' + dice.below(10));
-      break;
-    case 2:
-      text.insert(at, kWords[dice.below(kWords.size())]);
-      break;
-    case 3:
-      text.erase(at, count);
-      break;
-    case 4:
-      text.insert(dice.below(text.size() + 1), text.substr(at, count));
-      break;
-    default:
-      if (dice.below(20) == 0) text.resize(at);
-      break;
-  }
-}
 
 // Touches every byte of every tensor; true when the file was accepted.
 bool read_all(const fs::path& path) {

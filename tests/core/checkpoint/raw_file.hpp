@@ -17,6 +17,7 @@ inline std::string raw_safetensors(const std::string& header, const std::string&
 }
 
 inline void write_raw(const std::filesystem::path& path, const std::string& bytes) {
+  std::filesystem::remove(path);  // ext4 writes to the disk at once what replaces the content of a file
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
