@@ -55,6 +55,10 @@ AdamW::AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options)
   }
 }
 
+AdamW::~AdamW() {
+  for (const at::Tensor& parameter : parameters_) parameter.mutable_grad() = at::Tensor();
+}
+
 void AdamW::collect() {
   if (!masters_) return;
   at::NoGradGuard no_grad;

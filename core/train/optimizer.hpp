@@ -20,6 +20,9 @@ struct AdamWOptions {
 class AdamW {
  public:
   AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options);
+  AdamW(const AdamW&) = delete;
+  AdamW& operator=(const AdamW&) = delete;
+  ~AdamW();  // takes the gradients away from the parameters
 
   // After each backward pass: moves what the pass left in .grad to the float32 gradients. Nothing to do for float32.
   void collect();

@@ -85,9 +85,15 @@ void TrainCheckpoints::save(const TrainState& state, AdamW& optimizer) {
   for (const char* file : {kModel, kOptimizer}) json["sha256"][file] = digest_of_file(pending.path() / file);
   write_json(pending.path() / kState, json);
   pending.commit();
-  write_text(folder_ / kLatest, name + "\n");
   last_ = folder_ / name;
+  point_at_last();
   remove_old();
+}
+
+void TrainCheckpoints::point_at_last() const {
+  const fs::path path = folder_ / kLatest;
+  const std::string text = last_.filename().string() + "\n";
+  if (!fs::is_regular_file(path) || read_text(path) != text) write_text(path, text);
 }
 
 std::optional<TrainState> TrainCheckpoints::load(AdamW& optimizer) {
@@ -105,6 +111,7 @@ std::optional<TrainState> TrainCheckpoints::load(AdamW& optimizer) {
     restore(folder / kOptimizer, kSecond, names_, optimizer.second_moments());
     optimizer.restored(state.step);
     last_ = folder;
+    point_at_last();  // a kill may have come between the folder and the file that names it
     return state;
   }
   return std::nullopt;

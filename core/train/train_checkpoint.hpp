@@ -37,6 +37,7 @@ class TrainCheckpoints {
 
  private:
   std::vector<fs::path> newest_first() const;
+  void point_at_last() const;
   void remove_old() const;
 
   fs::path folder_, last_;

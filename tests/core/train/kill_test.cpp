@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs that are ended from outside, at any moment. The work happens in forked children: this process never computes,
+// because a fork of a process whose thread pool has started would hang.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include <ATen/Parallel.h>
+#include <doctest/doctest.h>
+
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/base/progress.hpp"
+#include "tests/core/train/tiny_run.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = espalier::fs;
+namespace reference = espalier::reference;
+
+constexpr std::int64_t kSteps = 30;
+constexpr int kDone = 0, kInterrupted = 3, kFailed = 4;
+
+// Trains in a child process; its exit code, or −signal, comes from end_of().
+pid_t start(const fs::path& folder, const std::function<void(std::int64_t)>& on_step) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  int code = kFailed;
+  try {
+    espalier::ProgressBar::disable();
+    espalier::start_log("error");
+    espalier::watch_signals();
+    at::set_num_threads(1);
+    reference::TinyRun run(folder, kSteps);
+    run.job.plan.save_every = 2;
+    run.job.on_step = on_step;
+    espalier::train(run.job);
+    code = kDone;
+  } catch (const espalier::Interrupted&) {
+    code = kInterrupted;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "child: %s\n", error.what());
+  }
+  ::_exit(code);
+}
+
+int end_of(pid_t child) {
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+std::string undisturbed(const fs::path& folder) {
+  REQUIRE(end_of(start(folder, {})) == kDone);
+  return reference::outcome(folder, kSteps);
+}
+
+}  // namespace
+
+TEST_CASE("a signal saves the finished step, and the next start goes on from it to the same bytes") {
+  const reference::TemporaryFolder folder;
+  const std::string expected = undisturbed(folder.path() / "whole");
+  const fs::path stopped = folder.path() / "stopped";
+  std::int64_t done = 0;
+  for (const std::int64_t stride : {1, 2, 3, 7, 11}) {
+    const auto stop = [done, stride](std::int64_t step) {
+      if (step == done + stride) ::raise(stride % 2 == 0 ? SIGINT : SIGTERM);
+    };
+    REQUIRE(end_of(start(stopped, stop)) == kInterrupted);
+    done += stride;
+    CHECK(reference::bytes_of(stopped / "checkpoints" / "latest") == fmt::format("iter_{:07}\n", done));
+    CHECK(reference::lines_of(stopped / "metrics.jsonl").size() == static_cast<std::size_t>(done));
+  }
+  REQUIRE(end_of(start(stopped, {})) == kDone);
+  CHECK(reference::outcome(stopped, kSteps) == expected);
+}
+
+TEST_CASE("a run killed at twenty random moments ends with the same bytes") {
+  const reference::TemporaryFolder folder;
+  const std::string expected = undisturbed(folder.path() / "whole");
+  const fs::path killed = folder.path() / "killed";
+  const std::uint64_t seed = static_cast<std::uint64_t>(::getpid());
+  CAPTURE(seed);
+  int kills = 0;
+  for (std::uint64_t attempt = 0; kills < 20 && attempt < 200; ++attempt) {
+    // A run that comes to its end between the kills starts again from an early checkpoint's absence.
+    if (fs::exists(killed / "checkpoints" / fmt::format("iter_{:07}", kSteps))) {
+      CHECK(reference::outcome(killed, kSteps) == expected);
+      fs::remove_all(killed);
+    }
+    const pid_t child = start(killed, {});
+    std::this_thread::sleep_for(1ms * static_cast<int>(20 + espalier::mix(seed, attempt) % 130));
+    ::kill(child, SIGKILL);
+    const int code = end_of(child);
+    REQUIRE((code == -SIGKILL || code == kDone));
+    kills += code == -SIGKILL ? 1 : 0;
+  }
+  CHECK(kills == 20);
+  REQUIRE(end_of(start(killed, {})) == kDone);
+  CHECK(reference::outcome(killed, kSteps) == expected);
+}
