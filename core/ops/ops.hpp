@@ -3,26 +3,32 @@
 // Shapes: B batch, T tokens, H hidden, N heads, G kv groups, D head_dim, F ffn, V vocab.
 #pragma once
 
+#include <cstdint>
+
 #include <ATen/core/Tensor.h>
 
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
 
-// x (…, H) → x / sqrt(mean(x²) + eps) · weight. With `kept` (H, 0 or 1) the mean runs over the kept channels only.
+// x (…, H) → x / sqrt(mean(x²) + eps) · weight. With `kept` (H, 0 or 1) the mean runs over the kept channels only, and
+// the others come out as zero.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& kept = {});
 
-// (x − mean)/sqrt(var + eps) · (weight + 1) + bias; with `kept`, mean and variance are those of the kept channels.
+// (x − mean)/sqrt(var + eps) · (weight + 1) + bias; with `kept`, mean and variance are those of the kept channels, and
+// the others come out as zero.
 at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps,
                          const at::Tensor& kept = {});
 
-// cos and sin (positions, rotary) in float64 precision rounded to `dtype`, half-split layout.
+// cos and sin (positions, rotary), half-split layout: both halves are equal. Angles are computed as transformers does,
+// in float32 (float64 when `dtype` is), and rounded to `dtype`.
 struct Rotary {
   at::Tensor cos, sin;
 };
 Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positions, at::ScalarType dtype,
                     at::Device device);
-// x (B, N, T, D): the first `rotary` channels of each head are rotated, the rest passes.
+// x (B, N, T, D): the first `rotary` channels of each head are rotated, the rest passes. The table may be longer than
+// T.
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary);
 
 // q (B, N, T, D), k and v (B, G, T, D) → (B, N, T, D); causal; `sliding_window` keys at most (0: all); scale 1/sqrt(D).
