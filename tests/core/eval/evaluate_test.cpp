@@ -130,7 +130,7 @@ TEST_CASE("the dump has every token's nll and every window's last logits") {
   REQUIRE(file.find("nll") != nullptr);
   REQUIRE(file.find("last_logits") != nullptr);
   const Reference expected = reference(model, all_of(a, 16));
-  CHECK(file.tensor(*file.find("nll")).sizes() == at::IntArrayRef({5, 15}));
+  CHECK((file.tensor(*file.find("nll")).sizes() == at::IntArrayRef({5, 15})));
   CHECK(at::allclose(file.tensor(*file.find("nll")), expected.nll.to(at::kFloat), 1e-5, 1e-5));
   CHECK(at::allclose(file.tensor(*file.find("last_logits")), expected.last_logits.to(at::kFloat), 1e-5, 1e-5));
 }

@@ -32,7 +32,7 @@ TEST_CASE("eval.json has the promised keys and the protocol beside the numbers")
   CHECK(json.at("tasks").is_object());
   REQUIRE(json.at("sources").size() == 2);
   CHECK(json["sources"][1]["name"] == "b");
-  CHECK(json["sources"][1]["tokens"] == 30);
+  CHECK(json["sources"][1]["tokens"] == 15);
   const nlohmann::json& protocol = json.at("protocol");
   CHECK(protocol.at("windows") == 5);
   CHECK(protocol.at("windows_available") == 15);

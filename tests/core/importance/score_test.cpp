@@ -123,7 +123,7 @@ TEST_CASE("magnitude adds up every tensor that names the axis") {
   CHECK(near(scores[0].per_layer[1],
              (squares(w[Role::gate], 1) + squares(w[Role::up], 1) + squares(w[Role::down], 0)).sqrt()));
   const at::Tensor q = w[Role::q].detach().abs().to(at::kDouble).view({6, -1}).sum(1),
-                   o = w[Role::o].detach().abs().to(at::kDouble).view({12, 6, 4}).sum({0, 2});
+                   o = w[Role::o].detach().abs().to(at::kDouble).view({12, 6, 4}).sum(at::IntArrayRef({0, 2}));
   CHECK(near(scores[1].per_layer[1], q + o));
   at::Tensor hidden = squares(outer[Role::embed], 0) + squares(outer[Role::head], 0) +
                       outer[Role::final_norm].detach().to(at::kDouble).square();

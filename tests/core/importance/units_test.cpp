@@ -42,25 +42,25 @@ TEST_CASE("an axis is found as a run of factors of a tensor's dimension") {
 TEST_CASE("a tap's channels come apart into units and their channels, outer factors too") {
   const at::Tensor x = at::arange(2 * 3 * 24, at::kFloat).view({2, 3, 24});
   const at::Tensor heads = espalier::units_of_tap(x, {1, 6, 4});
-  CHECK(heads.sizes() == at::IntArrayRef({2, 3, 6, 4}));
+  CHECK((heads.sizes() == at::IntArrayRef({2, 3, 6, 4})));
   CHECK(at::equal(heads[1][2][5], x[1][2].narrow(0, 20, 4)));
   // units in the middle: unit 1 of 3 owns channels 4–7 of either group of 12
   const at::Tensor middle = espalier::units_of_tap(x, {2, 3, 4});
-  CHECK(middle.sizes() == at::IntArrayRef({2, 3, 3, 8}));
+  CHECK((middle.sizes() == at::IntArrayRef({2, 3, 3, 8})));
   CHECK(at::equal(middle[0][1][1], at::cat({x[0][1].narrow(0, 4, 4), x[0][1].narrow(0, 16, 4)})));
 }
 
 TEST_CASE("a weight's rows or columns are shown unit by unit") {
   const at::Tensor weight = at::arange(24 * 5, at::kFloat).view({24, 5});
   espalier::for_unit_rows(weight, 0, {1, 6, 4}, [&](const at::Tensor& rows) {
-    CHECK(rows.sizes() == at::IntArrayRef({6, 20}));
+    CHECK((rows.sizes() == at::IntArrayRef({6, 20})));
     CHECK(at::equal(std::get<0>(rows[2].sort()), weight.narrow(0, 8, 4).flatten()));
   });
   espalier::for_unit_rows(weight.t(), 1, {1, 6, 4}, [&](const at::Tensor& rows) {
     CHECK(at::equal(std::get<0>(rows[2].sort()), weight.narrow(0, 8, 4).flatten()));
   });
   espalier::for_unit_rows(weight.select(1, 0), 0, {1, 24, 1}, [&](const at::Tensor& rows) {
-    CHECK(rows.sizes() == at::IntArrayRef({24, 1}));
+    CHECK((rows.sizes() == at::IntArrayRef({24, 1})));
   });
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("a large weight is shown in pieces that together are all of it") {
     std::int64_t pieces = 0, elements = 0;
     espalier::for_unit_rows(weight, dim, {1, weight.size(dim), 1}, [&](const at::Tensor& rows) {
       CHECK(rows.size(0) == weight.size(dim));
-      CHECK(rows.scalar_type() == at::kFloat);
+      CHECK((rows.scalar_type() == at::kFloat));
       CHECK(rows.numel() <= (1 << 24));
       ++pieces, elements += rows.numel();
     });
