@@ -53,6 +53,15 @@ TEST_CASE("a folder that is no checkpoint is refused") {
         folder + ": not a checkpoint; got a folder without config.json; expected a Hugging Face checkpoint");
 }
 
+TEST_CASE("a config that is nested without end is refused instead of overflowing the stack") {
+  const Scratch scratch;
+  write_tiny(scratch / "m");
+  const std::string opening(300'000, '['), closing(300'000, ']');
+  write_raw(scratch / "m" / "config.json", "{\"a\": " + opening + closing + "}");
+  CHECK(message_of([&] { read_folder_spec(scratch / "m"); }) ==
+        (scratch / "m" / "config.json").string() + ": values are nested too deeply; expected at most 100 levels");
+}
+
 TEST_CASE("a dimension that disagrees is named in our words and in those of config.json") {
   CHECK(
       after_config("intermediate_size", 10) ==
