@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Purpose: run two recipes, then read what they left with the program's own verbs.
 # Command: bash examples/01_run_a_recipe/run.sh
 # Ends with: "verified: …" and "done".

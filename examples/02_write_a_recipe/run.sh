@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Purpose: write a recipe step by step, letting the program say what is wrong and what there is to choose from.
 # Command: bash examples/02_write_a_recipe/run.sh
 # Ends with: the planned sizes and "done".
