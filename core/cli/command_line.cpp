@@ -111,7 +111,13 @@ void print_json(const nlohmann::json& json) { std::cout << json.dump(2) << std::
 LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides) {
   Diagnostics diagnostics;
   LoadedRecipe loaded{parse_recipe(file, overrides, diagnostics), std::make_unique<Registry>()};
-  load_plugins(loaded.recipe.plugins, *loaded.registry);
+  try {
+    load_plugins(loaded.recipe.plugins, *loaded.registry);
+  } catch (const Error& error) {
+    if (diagnostics.empty()) throw;
+    diagnostics.note(error.what());  // the recipe's own mistakes come first
+    diagnostics.throw_if_any();
+  }
   const auto check = [&](const Component& component) {
     if (component) loaded.registry->check(*component, diagnostics);
   };

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <thread>
 
@@ -10,7 +11,7 @@
 #include "core/base/memory.hpp"
 #include "core/base/strings.hpp"
 #include "core/cli/command_line.hpp"
-#include "core/data/prepare.hpp"
+#include "core/data/tokenizer_process.hpp"
 #include "core/plugin/loader.hpp"
 #include "core/run/device.hpp"
 
@@ -21,6 +22,21 @@ namespace {
 struct Finding {
   std::string what, state, advice;  // advice empty: all is well
 };
+
+// Does the Python that tokenizes text have the package? "" when it does.
+std::string tokenizer_problem() {
+  const std::string python = worker_python();
+  if (std::system(("'" + python + "' -I -c 'import tokenizers' >/dev/null 2>&1").c_str()) == 0) return "";
+  return python +
+         " cannot import the `tokenizers` package; run `bash setup.sh`, or name a Python that has it in "
+         "ESPALIER_PYTHON";
+}
+
+std::string search_path() {
+  std::vector<std::string> folders;
+  for (const fs::path& folder : plugin_search_path()) folders.push_back(folder.string());
+  return join(folders, ", ");
+}
 
 std::vector<Finding> examine() {
   std::vector<Finding> findings;
@@ -37,15 +53,7 @@ std::vector<Finding> examine() {
   load_plugins({}, registry);
   findings.push_back(
       {"plugins", fmt::format("{} libraries, {} components", registry.plugins().size(), registry.components().size()),
-       registry.plugins().empty() ? "no plugin found on " + join(
-                                                                [] {
-                                                                  std::vector<std::string> folders;
-                                                                  for (const fs::path& folder : plugin_search_path())
-                                                                    folders.push_back(folder.string());
-                                                                  return folders;
-                                                                }(),
-                                                                ", ")
-                                  : ""});
+       registry.plugins().empty() ? "no plugin found on " + search_path() : ""});
   const std::string tokenizers = tokenizer_problem();
   findings.push_back(
       {"tokenizers", tokenizers.empty() ? "found" : "missing (only the byte tokenizer works)", tokenizers});

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/forward/decoder.hpp"
 
+#include <ATen/ops/aminmax.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/linear.h>
+
+#include "core/base/error.hpp"
 
 namespace espalier {
 
@@ -43,8 +46,7 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
     q = rms_norm(q, weights[Role::q_norm], spec.norm_eps);
     k = rms_norm(k, weights[Role::k_norm], spec.norm_eps);
   }
-  const Rotary here = {rotary.cos.narrow(0, 0, hidden.size(1)), rotary.sin.narrow(0, 0, hidden.size(1))};
-  at::Tensor o = attention(rotate(q, here), rotate(k, here), v, shape.sliding_window);
+  at::Tensor o = attention(rotate(q, rotary), rotate(k, rotary), v, shape.sliding_window);
   o = o.transpose(1, 2).reshape({hidden.size(0), hidden.size(1), shape.heads() * shape.head_dim});
   o = tapped(hooks, Tap::o_proj_input, layer, o);
   return residual(hooks, layer, at::linear(o, weights[Role::o], weights[Role::o_bias]));
@@ -61,7 +63,8 @@ at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& w
         tapped(hooks, Tap::pre_activation, layer, at::linear(x, weights[Role::gate], weights[Role::gate_bias]));
     inner = mlp_activation(spec.activation, gate, tapped(hooks, Tap::up_output, layer, up));
   } else {
-    inner = mlp_activation(spec.activation, tapped(hooks, Tap::pre_activation, layer, up), {});
+    up = tapped(hooks, Tap::pre_activation, layer, tapped(hooks, Tap::up_output, layer, up));
+    inner = mlp_activation(spec.activation, up, {});
   }
   inner = tapped(hooks, Tap::fc2_input, layer, inner);
   return residual(hooks, layer, at::linear(inner, weights[Role::down], weights[Role::down_bias]));
@@ -77,6 +80,14 @@ at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weight
 }
 
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks) {
+  if (tokens.device().is_cpu() && tokens.numel() > 0) {  // elsewhere the look would wait for the device
+    const std::int64_t vocab = outer[Role::embed].size(0);
+    const auto [least, most] = at::aminmax(tokens);
+    const std::int64_t low = least.item<std::int64_t>(), high = most.item<std::int64_t>();
+    if (low < 0 || high >= vocab) {
+      fail("tokens: token outside the vocabulary; got {}; expected 0 to {}", low < 0 ? low : high, vocab - 1);
+    }
+  }
   return residual(hooks, -1, at::embedding(outer[Role::embed], tokens));
 }
 

@@ -37,7 +37,8 @@ class Hooks {
   virtual at::Tensor kept_hidden() { return {}; }
 };
 
-// hidden (B, T, H) → (B, T, H). `hooks` may be nullptr.
+// hidden (B, T, H) → (B, T, H). The blocks give what is added to the residual stream, the layer the stream after both.
+// `rotary` has at least T positions. `hooks` may be nullptr.
 at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
                            const at::Tensor& hidden, Hooks* hooks);
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
@@ -45,7 +46,7 @@ at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& w
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
                          const at::Tensor& hidden, Hooks* hooks);
 
-// tokens (B, T) int64 → (B, T, H);   hidden → final norm
+// tokens (B, T) int64 → (B, T, H); Error when a token is outside the vocabulary.   hidden → final norm
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks);
 at::Tensor final_norm(const ModelSpec& spec, const Weights& outer, const at::Tensor& hidden, Hooks* hooks);
 

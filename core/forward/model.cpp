@@ -24,8 +24,9 @@ at::Tensor random_tensor(const ModelSpec& spec, const Parameter& parameter, std:
   if (is_norm(parameter.role))
     return spec.norm == Norm::layernorm_1p ? tensor : tensor.fill_(1.0);  // 1p adds the one itself
   if (parameter.shape.size() < 2) return tensor;                          // biases
-  const double deviation =
-      parameter.role == Role::embed ? 1.0 : 1.0 / std::sqrt(static_cast<double>(parameter.shape.back()));
+  // As a head, the embedding needs the scale of a head: logits of a standard deviation of 1.
+  const bool unit = parameter.role == Role::embed && !spec.tied;
+  const double deviation = unit ? 1.0 : 1.0 / std::sqrt(static_cast<double>(parameter.shape.back()));
   float* data = tensor.data_ptr<float>();
   at::parallel_for(0, tensor.numel(), 1 << 14, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i)

@@ -43,8 +43,8 @@ class StreamedWeights final : public WeightSource {
 class Model final : public WeightSource {
  public:
   Model(const Checkpoint& checkpoint, Compute compute);
-  // Random weights: embedding N(0, 1) (small models learn far faster than with 0.02), matrices N(0, 1/sqrt(fan-in)),
-  // norms at identity, biases 0. A function of (spec, seed) alone.
+  // Random weights, as standard deviations: embedding 1 (small models learn far faster than with 0.02), matrices, and
+  // an embedding that is the head, too, 1/sqrt(fan-in); norms at identity, biases 0. A function of (spec, seed) alone.
   Model(const ModelSpec& spec, std::uint64_t seed, Compute compute);
   const ModelSpec& spec() const override;
   Compute compute() const override;

@@ -25,7 +25,9 @@ std::map<std::string, std::string> digests_of(Run& run) {
 }  // namespace
 
 std::string resolved_recipe(const Run& run) {
-  return to_toml(run.recipe(), [&](const ComponentBlock& block) { return run.registry().describe(block).fields; });
+  Recipe plain = run.recipe();
+  plain.locked.clear();  // a lock that is run is locked anew
+  return to_toml(plain, [&](const ComponentBlock& block) { return run.registry().describe(block).fields; });
 }
 
 void write_lock(Run& run) {

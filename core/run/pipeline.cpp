@@ -9,6 +9,7 @@
 #include "core/base/strings.hpp"
 #include "core/run/lock.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/training.hpp"
 
 namespace espalier {
 

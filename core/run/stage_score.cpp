@@ -63,7 +63,7 @@ std::string run_score(Run& run) {
   if (!missing.empty()) compute_missing(run, missing);
   Digest digest;
   for (std::size_t i = 0; i < count; ++i) {
-    copy_file(cached(run, score_key(run, i)), score_path(run, i));
+    espalier::copy_file(cached(run, score_key(run, i)), score_path(run, i));
     digest.add(digest_of_file(score_path(run, i)));
   }
   return digest.hex();

@@ -58,7 +58,7 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
   if (teacher == nullptr && any_needs_teacher(job.losses)) {
     reject(
         "[{}] a loss compares with a teacher, but there is none to compare with; expected losses on the labels alone",
-        label);
+        stage);
   }
   job.scheduler = run.registry().scheduler(*block.scheduler, run.host());
   job.plan = plan_of(block, stage);
