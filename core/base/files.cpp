@@ -67,9 +67,14 @@ std::string read_text(const fs::path& path) {
 }
 
 nlohmann::json read_json(const fs::path& path) {
+  constexpr int kDepth = 100;  // copying and printing recurse once a level
   const std::string text = read_text(path);
+  const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > kDepth) fail("{}: values are nested too deeply; expected at most {} levels", path.string(), kDepth);
+    return true;
+  };
   try {
-    return nlohmann::json::parse(text);
+    return nlohmann::json::parse(text, shallow);
   } catch (const nlohmann::json::parse_error& error) {
     const std::string_view before(text.data(), std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0));
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
@@ -154,9 +159,15 @@ PendingFolder::~PendingFolder() {
 void PendingFolder::commit() {
   sync_folder(temporary_);
   if (fs::exists(final_)) {
-    // Swap old and new in one step, so that a kill at any moment leaves one of them in place; then drop the old.
+    // Swap old and new in one step, so that a kill at any moment leaves one of them in place; then drop the old. Some
+    // file systems cannot: there the old one steps aside first.
     if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, final_.c_str(), RENAME_EXCHANGE) != 0) {
-      fail_system(final_, "cannot put the folder in place");
+      const fs::path aside = beside(final_.string() + ".old");
+      std::error_code ignored;
+      fs::remove_all(aside, ignored);
+      rename_or_fail(final_, aside);
+      rename_or_fail(temporary_, final_);
+      temporary_ = aside;
     }
   } else {
     rename_or_fail(temporary_, final_);

@@ -17,6 +17,7 @@ void on_signal(int number) {
 }  // namespace
 
 void watch_signals() {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit then is an error of the write that meets it
   for (const int number : {SIGINT, SIGTERM}) std::signal(number, on_signal);
 }
 

@@ -13,19 +13,6 @@
 namespace espalier {
 namespace {
 
-// Copying and printing a JSON value call themselves for each level, and a stack ends.
-void check_depth(const nlohmann::json& root, const fs::path& path) {
-  constexpr int kDeepest = 100;
-  std::vector<std::pair<const nlohmann::json*, int>> open = {{&root, 1}};
-  while (!open.empty()) {
-    const auto [value, depth] = open.back();
-    open.pop_back();
-    if (depth > kDeepest) fail("{}: values are nested too deeply; expected at most {} levels", path.string(), kDeepest);
-    if (!value->is_structured()) continue;
-    for (const nlohmann::json& child : *value) open.emplace_back(&child, depth + 1);
-  }
-}
-
 nlohmann::json read_config(const fs::path& folder) {
   if (!fs::exists(folder)) fail("{}: no such folder; expected a Hugging Face checkpoint", folder.string());
   if (!fs::is_directory(folder)) {
@@ -35,9 +22,7 @@ nlohmann::json read_config(const fs::path& folder) {
     fail("{}: not a checkpoint; got a folder without {}; expected a Hugging Face checkpoint", folder.string(),
          kConfigFile);
   }
-  nlohmann::json config = read_json(folder / kConfigFile);
-  check_depth(config, folder / kConfigFile);
-  return config;
+  return read_json(folder / kConfigFile);
 }
 
 [[noreturn]] void fail_missing(const fs::path& folder, const std::vector<std::string>& missing, std::size_t all) {

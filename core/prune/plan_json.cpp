@@ -24,6 +24,12 @@ json spec_with_counts(const ModelSpec& spec, std::int64_t bytes_per_element, std
   return result;
 }
 
+ModelSpec spec_without_counts(json object, const std::string& source) {
+  for (const char* key : {"parameters", "non_embedding_parameters", "bytes", "flops_per_token", "kv_bytes_per_token"})
+    object.erase(key);
+  return spec_from_json(object, source);
+}
+
 Dim dim_from(const std::string& name, const std::string& source) {
   for (const Dim dim :
        {Dim::hidden, Dim::ffn, Dim::kv_groups, Dim::heads_per_group, Dim::head_dim, Dim::vocab, Dim::layers}) {
@@ -101,8 +107,8 @@ Plan plan_from_json(const json& document, const std::string& source) {
   try {
     Plan plan;
     plan.scored = true;
-    plan.teacher = spec_from_json(document.at("teacher"), source);
-    plan.student = spec_from_json(document.at("student"), source);
+    plan.teacher = spec_without_counts(document.at("teacher"), source);
+    plan.student = spec_without_counts(document.at("student"), source);
     plan.layer_of = document.at("layer_of").get<Indices>();
     for (const json& axis : document.at("axes")) {
       AxisSelection selection;

@@ -97,8 +97,8 @@ RunSummary summarize(const fs::path& run) {
   summary.tokens = eval.value("training_tokens", std::int64_t{0});
   summary.pruned = fs::exists(run / "plan.json");
   if (fs::exists(run / "timings.json")) {
-    for (const auto& [stage, seconds] : read_json(run / "timings.json").items())
-      summary.seconds += seconds.get<double>();
+    const json timings = read_json(run / "timings.json");
+    for (const auto& [stage, seconds] : timings.items()) summary.seconds += seconds.get<double>();
   }
   return summary;
 }
