@@ -21,9 +21,10 @@ while [ $# -gt 0 ]; do
 done
 
 bash setup.sh
-cmake --preset release >/dev/null
-cmake --build --preset release --parallel "$(bash tests/jobs.sh)"
-espalier=build/release/espalier
+preset=${ESPALIER_PRESET:-release}  # dev: the build that the tests have made
+cmake --preset "$preset" >/dev/null
+cmake --build --preset "$preset" --parallel "$(bash tests/jobs.sh)"
+espalier=build/$preset/espalier
 
 runs=runs/quickstart
 teacher_options=() student_options=()
