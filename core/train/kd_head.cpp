@@ -180,9 +180,9 @@ HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedL
   return Sweep(input, losses, weight_gradient, workspace != nullptr ? *workspace : own).run();
 }
 
-std::int64_t default_head_chunk(std::int64_t vocab) {
-  constexpr std::int64_t kBytes = std::int64_t{64} << 20;  // of one float32 matrix of logits
-  return std::clamp<std::int64_t>(kBytes / (4 * vocab), 128, 4096);
+std::int64_t default_head_chunk(std::int64_t vocab, at::Device device) {
+  const std::int64_t bytes = std::int64_t{device.is_cpu() ? 64 : 512} << 20;  // of one float32 matrix of logits
+  return std::clamp<std::int64_t>(bytes / (4 * vocab), 128, 8192);
 }
 
 }  // namespace espalier

@@ -47,8 +47,8 @@ struct HeadWorkspace {
 HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses,
                              at::Tensor& weight_gradient, HeadWorkspace* workspace = nullptr);
 
-// Rows of logits that make a good chunk for a vocabulary: coarse enough for the GEMMs and for the traffic on the
-// weight's gradient, fine enough for memory.
-std::int64_t default_head_chunk(std::int64_t vocab);
+// Rows of logits that make a good chunk for a vocabulary on a device: coarse enough for the GEMMs and for the traffic
+// on the weight's gradient, fine enough for caches and memory.
+std::int64_t default_head_chunk(std::int64_t vocab, at::Device device);
 
 }  // namespace espalier

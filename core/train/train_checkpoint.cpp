@@ -20,6 +20,7 @@ namespace {
 constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
+constexpr const char* kTimings = "timings.json";  // apart, so that all other files repeat byte for byte
 constexpr const char* kLatest = "latest";
 constexpr std::string_view kPrefix = "iter_";
 const std::string kFirst = "exp_avg.", kSecond = "exp_avg_sq.";
@@ -29,7 +30,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 NamedTensors named(const std::string& prefix, const std::vector<std::string>& names,
                    const std::vector<at::Tensor>& tensors) {
   NamedTensors result;
-  for (std::size_t i = 0; i < names.size(); ++i) result.emplace_back(prefix + names[i], tensors[i].cpu());
+  for (std::size_t i = 0; i < names.size(); ++i) result.emplace_back(prefix + names[i], tensors[i]);
   return result;
 }
 
@@ -40,7 +41,7 @@ TrainState read_state(const fs::path& folder) {
   try {
     state.step = json.at("step").get<std::int64_t>();
     state.tokens = json.at("tokens").get<std::int64_t>();
-    state.seconds = json.at("seconds").get<double>();
+    state.seconds = fs::exists(folder / kTimings) ? read_json(folder / kTimings).value("seconds", 0.0) : 0.0;
     for (const char* file : {kModel, kOptimizer}) {
       const auto expected = json.at("sha256").at(file).get<std::string>();
       const std::string got = digest_of_file(folder / file);
@@ -81,8 +82,9 @@ void TrainCheckpoints::save(const TrainState& state, AdamW& optimizer) {
   NamedTensors moments = named(kFirst, names_, optimizer.first_moments());
   for (auto& entry : named(kSecond, names_, optimizer.second_moments())) moments.push_back(std::move(entry));
   save_tensors(pending.path() / kOptimizer, moments, {{"step", std::to_string(state.step)}});
-  nlohmann::json json = {{"step", state.step}, {"tokens", state.tokens}, {"seconds", state.seconds}};
+  nlohmann::json json = {{"step", state.step}, {"tokens", state.tokens}};
   for (const char* file : {kModel, kOptimizer}) json["sha256"][file] = digest_of_file(pending.path() / file);
+  write_json(pending.path() / kTimings, {{"seconds", state.seconds}});
   write_json(pending.path() / kState, json);
   pending.commit();
   last_ = folder_ / name;
@@ -98,6 +100,7 @@ void TrainCheckpoints::point_at_last() const {
 
 std::optional<TrainState> TrainCheckpoints::load(AdamW& optimizer) {
   at::NoGradGuard no_grad;
+  remove_unfinished();
   for (const fs::path& folder : newest_first()) {
     TrainState state;
     try {
@@ -131,6 +134,13 @@ std::vector<fs::path> TrainCheckpoints::newest_first() const {
   std::vector<fs::path> folders;
   for (auto& [step, path] : found) folders.push_back(std::move(path));
   return folders;
+}
+
+void TrainCheckpoints::remove_unfinished() const {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (entry.path().filename().string().starts_with("." + std::string(kPrefix))) fs::remove_all(entry.path(), ignored);
+  }
 }
 
 void TrainCheckpoints::remove_old() const {

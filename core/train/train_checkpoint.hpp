@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checkpoints of a training run: iter_0000200/ with model.safetensors, optimizer.safetensors and state.json, and a file
+// Checkpoints of a training run: iter_0000200/ with model.safetensors, optimizer.safetensors,
+// state.json and timings.json (the one file that does not repeat from run to run), and a file
 // `latest` beside the folders that names the newest.
 #pragma once
 
@@ -38,6 +39,7 @@ class TrainCheckpoints {
  private:
   std::vector<fs::path> newest_first() const;
   void point_at_last() const;
+  void remove_unfinished() const;  // what a run that was killed while it saved has left
   void remove_old() const;
 
   fs::path folder_, last_;

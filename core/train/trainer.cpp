@@ -103,6 +103,8 @@ class Session {
       began_ = Clock::now();
       if (needs_teacher_) teacher_head_ = job_.teacher->outer()[Role::head];
       loop();
+    } else if (checkpoints_.last().empty()) {
+      checkpoints_.save(state_, optimizer_);  // no steps at all: the start is the end
     }
     return {state_.step, state_.tokens, state_.seconds};
   }
@@ -190,7 +192,7 @@ class Session {
     input.student_weight = job_.student->tensors()[head_];
     input.labels = labels.flatten();
     input.scale = scale;
-    input.chunk = plan_.head_chunk > 0 ? plan_.head_chunk : default_head_chunk(input.student_weight.size(0));
+    input.chunk = plan_.head_chunk > 0 ? plan_.head_chunk : default_head_chunk(input.student_weight.size(0), device_);
     const HeadOutput output = distillation_head(input, job_.losses, optimizer_.gradient(head_), &workspace_);
     hidden.backward(output.hidden_gradient.view_as(hidden));
     optimizer_.collect();

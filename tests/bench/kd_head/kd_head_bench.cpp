@@ -52,7 +52,7 @@ int main(int count, char** values) {
   in.teacher_weight = wave(vocab, teacher, 1.1003, 4.0 / std::sqrt(static_cast<double>(teacher)));
   in.labels = at::arange(rows, at::kLong).mul(7919).remainder(vocab);
   in.scale = 1.0 / static_cast<double>(rows);
-  in.chunk = number(5) > 0 ? number(5) : espalier::default_head_chunk(vocab);
+  in.chunk = number(5) > 0 ? number(5) : espalier::default_head_chunk(vocab, at::kCPU);
   at::Tensor weight_gradient = at::zeros({vocab, student});
 
   espalier::Registry registry;

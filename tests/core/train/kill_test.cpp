@@ -2,10 +2,12 @@
 // Runs that are ended from outside, at any moment. The work happens in forked children: this process never computes,
 // because a fork of a process whose thread pool has started would hang.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <thread>
 
@@ -44,7 +46,7 @@ pid_t start(const fs::path& folder, const std::function<void(std::int64_t)>& on_
   } catch (const espalier::Interrupted&) {
     code = kInterrupted;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "child: %s\n", error.what());
+    std::fprintf(stderr, "%s\n", error.what());
   }
   ::_exit(code);
 }
@@ -80,6 +82,23 @@ TEST_CASE("a signal saves the finished step, and the next start goes on from it 
   CHECK(reference::outcome(stopped, kSteps) == expected);
 }
 
+TEST_CASE("a full disk ends the run with an error and leaves the last checkpoint to go on from") {
+  const reference::TemporaryFolder folder;
+  const std::string expected = undisturbed(folder.path() / "whole");
+  const fs::path full = folder.path() / "full";
+  const auto fill_disk = [](std::int64_t step) {
+    if (step != 5) return;
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{8192, 8192};  // enough for the log, too little for the weights
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  };
+  REQUIRE(end_of(start(full, fill_disk)) == kFailed);
+  CHECK(reference::bytes_of(full / "checkpoints" / "latest") == "iter_0000004\n");
+  CHECK_FALSE(fs::exists(full / "checkpoints" / "iter_0000006"));
+  REQUIRE(end_of(start(full, {})) == kDone);
+  CHECK(reference::outcome(full, kSteps) == expected);
+}
+
 TEST_CASE("a run killed at twenty random moments ends with the same bytes") {
   const reference::TemporaryFolder folder;
   const std::string expected = undisturbed(folder.path() / "whole");
@@ -88,7 +107,7 @@ TEST_CASE("a run killed at twenty random moments ends with the same bytes") {
   CAPTURE(seed);
   int kills = 0;
   for (std::uint64_t attempt = 0; kills < 20 && attempt < 200; ++attempt) {
-    // A run that comes to its end between the kills starts again from an early checkpoint's absence.
+    // A run that got to its end is compared and begun anew: there are kills left.
     if (fs::exists(killed / "checkpoints" / fmt::format("iter_{:07}", kSteps))) {
       CHECK(reference::outcome(killed, kSteps) == expected);
       fs::remove_all(killed);

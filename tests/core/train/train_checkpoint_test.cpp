@@ -75,7 +75,7 @@ TEST_CASE("only the last checkpoints stay, and `latest` names the newest") {
   CHECK(folders(folder.path()) == std::vector<std::string>{"iter_0000002", "iter_0000003", "latest"});
   CHECK(reference::bytes_of(folder.path() / "latest") == "iter_0000003\n");
   CHECK(folders(folder.path() / "iter_0000003") ==
-        std::vector<std::string>{"model.safetensors", "optimizer.safetensors", "state.json"});
+        std::vector<std::string>{"model.safetensors", "optimizer.safetensors", "state.json", "timings.json"});
 }
 
 TEST_CASE("a damaged newest checkpoint is passed over, and gives way to the next one saved") {
@@ -129,6 +129,21 @@ TEST_CASE("when no checkpoint is whole, training starts anew") {
   TrainCheckpoints checkpoints(folder.path(), kNames, 3);
   CHECK_FALSE(checkpoints.load(run.optimizer).has_value());
   CHECK(run.a.detach().abs().max().item<float>() == 0.0F);
+}
+
+TEST_CASE("what a killed run left half-written is removed at the next start") {
+  const reference::TemporaryFolder folder;
+  save_three(folder.path(), 1);
+  {
+    espalier::PendingFolder pending(folder.path() / "iter_0000004");
+    espalier::write_text(pending.path() / "model.safetensors", "half");
+    fs::copy(pending.path(), folder.path() / ".iter_0000005.partial");
+  }
+  REQUIRE(fs::exists(folder.path() / ".iter_0000005.partial"));
+  Trained run(0.0);
+  TrainCheckpoints checkpoints(folder.path(), kNames, 1);
+  REQUIRE(checkpoints.load(run.optimizer).has_value());
+  CHECK(folders(folder.path()) == std::vector<std::string>{"iter_0000003", "latest"});
 }
 
 TEST_CASE("folders that are no checkpoints are left alone") {

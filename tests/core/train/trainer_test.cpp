@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "core/base/progress.hpp"
+#include "core/checkpoint/safetensors.hpp"
 #include "espalier/sdk/error.hpp"
 #include "tests/core/train/tiny_run.hpp"
 
@@ -34,6 +35,13 @@ std::string error_of(espalier::TrainJob& job) {
   return "";
 }
 
+// The teacher is random: what can be learnt is in the labels.
+void learn_labels(espalier::TrainJob& job) {
+  job.losses[0].weight = 0.01;
+  job.losses[1].weight = 1.0;
+  job.scheduler = std::make_unique<reference::LinearDecay>(3e-2);
+}
+
 TrainResult run_to_the_end(TinyRun& run) {
   espalier::ProgressBar::disable();
   return train(run.job);
@@ -45,14 +53,15 @@ TEST_CASE("training lowers the loss and leaves checkpoint, tracker and one metri
   for (const bool tied : {true, false}) {
     CAPTURE(tied);
     const reference::TemporaryFolder folder;
-    TinyRun run(folder.path(), 40, tied);
+    TinyRun run(folder.path(), 60, tied);
+    learn_labels(run.job);
     const TrainResult result = run_to_the_end(run);
-    CHECK(result.steps == 40);
-    CHECK(result.tokens == 40 * 4 * TinyRun::kSequence);
+    CHECK(result.steps == 60);
+    CHECK(result.tokens == 60 * 4 * TinyRun::kSequence);
     const auto lines = reference::lines_of(folder.path() / "metrics.jsonl");
-    REQUIRE(lines.size() == 40);
+    REQUIRE(lines.size() == 60);
     CHECK(lines.back().at("ce").get<double>() < 0.8 * lines.front().at("ce").get<double>());
-    CHECK(reference::bytes_of(folder.path() / "checkpoints" / "latest") == "iter_0000040\n");
+    CHECK(reference::bytes_of(folder.path() / "checkpoints" / "latest") == "iter_0000060\n");
     CHECK_FALSE(run.student.tensors().front().requires_grad());
   }
 }
@@ -110,13 +119,13 @@ TEST_CASE("the first step equals autograd over the whole batch, whatever the mic
 TEST_CASE("the same job twice gives the same bytes") {
   const reference::TemporaryFolder folder;
   for (const char* name : {"a", "b"}) {
-    TinyRun run(folder.path() / name);
+    TinyRun run(folder.path() / name, 4);
     at::set_num_threads(2);
     run_to_the_end(run);
   }
-  const std::string outcome = reference::outcome(folder.path() / "a", 12);
+  const std::string outcome = reference::outcome(folder.path() / "a", 4);
   CHECK(outcome.size() > 10000);
-  CHECK(outcome == reference::outcome(folder.path() / "b", 12));
+  CHECK(outcome == reference::outcome(folder.path() / "b", 4));
 }
 
 TEST_CASE("a run that crashed between checkpoints ends with the bytes of one that did not") {
@@ -155,6 +164,41 @@ TEST_CASE("a finished run only brings back the student") {
   for (std::size_t i = 0; i < first.student.tensors().size(); ++i) {
     CHECK(at::equal(first.student.tensors()[i], second.student.tensors()[i]));
   }
+}
+
+TEST_CASE("a run of no steps leaves its start as the last checkpoint") {
+  const reference::TemporaryFolder folder;
+  TinyRun run(folder.path(), 0);
+  CHECK(run_to_the_end(run).steps == 0);
+  CHECK(reference::bytes_of(folder.path() / "checkpoints" / "latest") == "iter_0000000\n");
+}
+
+TEST_CASE("a bfloat16 student learns through float32 weights, which the checkpoint holds") {
+  const reference::TemporaryFolder folder;
+  TinyRun run(folder.path(), 40);
+  espalier::Model narrow(reference::tiny_spec(16, true), 2, {at::kBFloat16, at::kCPU});
+  espalier::Model teacher(reference::tiny_spec(24, true), 1, {at::kBFloat16, at::kCPU});
+  run.job.student = &narrow;
+  run.job.teacher = &teacher;
+  learn_labels(run.job);
+  run.job.plan.save_every = 20;
+  run_to_the_end(run);
+  const auto lines = reference::lines_of(run.job.metrics);
+  CHECK(lines.back().at("ce").get<double>() < 0.8 * lines.front().at("ce").get<double>());
+  const espalier::SafetensorsFile file(folder.path() / "checkpoints" / "iter_0000040" / "model.safetensors");
+  for (const espalier::TensorInfo& info : file.tensors()) CHECK((info.dtype == at::kFloat));
+  const at::Tensor master = file.tensor(file.tensors().front());
+  CHECK(at::equal(master.to(at::kBFloat16), narrow.tensors().front()));
+  CHECK_FALSE(at::equal(master, narrow.tensors().front().to(at::kFloat)));
+
+  fs::remove_all(folder.path() / "checkpoints" / "iter_0000040");
+  TinyRun again(folder.path(), 40);
+  espalier::Model resumed(reference::tiny_spec(16, true), 9, {at::kBFloat16, at::kCPU});
+  again.job.student = &resumed;
+  again.job.teacher = &teacher;
+  learn_labels(again.job);
+  run_to_the_end(again);
+  CHECK(at::equal(resumed.tensors().front(), narrow.tensors().front()));
 }
 
 TEST_CASE("evaluation comes every few steps and at the end, and its line is always logged") {
