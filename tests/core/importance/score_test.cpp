@@ -3,6 +3,7 @@
 #include "core/importance/score.hpp"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <doctest/doctest.h>
 
 #include "core/importance/calibration.hpp"
