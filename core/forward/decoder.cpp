@@ -3,7 +3,6 @@
 
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/linear.h>
 
 #include "core/base/error.hpp"
 
@@ -38,10 +37,9 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
   const at::Tensor x = tapped(hooks, Tap::norm_output, layer,
                               norm(spec, hidden, weights[Role::attn_norm], weights[Role::attn_norm_bias], hooks));
-  at::Tensor q = split_heads(at::linear(x, weights[Role::q], weights[Role::q_bias]), shape.heads(), shape.head_dim);
-  at::Tensor k = split_heads(at::linear(x, weights[Role::k], weights[Role::k_bias]), shape.kv_groups, shape.head_dim);
-  const at::Tensor v =
-      split_heads(at::linear(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
+  at::Tensor q = split_heads(affine(x, weights[Role::q], weights[Role::q_bias]), shape.heads(), shape.head_dim);
+  at::Tensor k = split_heads(affine(x, weights[Role::k], weights[Role::k_bias]), shape.kv_groups, shape.head_dim);
+  const at::Tensor v = split_heads(affine(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
   if (spec.qk_norm) {
     q = rms_norm(q, weights[Role::q_norm], spec.norm_eps);
     k = rms_norm(k, weights[Role::k_norm], spec.norm_eps);
@@ -49,25 +47,25 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
   at::Tensor o = attention(rotate(q, rotary), rotate(k, rotary), v, shape.sliding_window);
   o = o.transpose(1, 2).reshape({hidden.size(0), hidden.size(1), shape.heads() * shape.head_dim});
   o = tapped(hooks, Tap::o_proj_input, layer, o);
-  return residual(hooks, layer, at::linear(o, weights[Role::o], weights[Role::o_bias]));
+  return residual(hooks, layer, affine(o, weights[Role::o], weights[Role::o_bias]));
 }
 
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
                      Hooks* hooks) {
   const at::Tensor x = tapped(hooks, Tap::norm_output, layer,
                               norm(spec, hidden, weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks));
-  at::Tensor up = at::linear(x, weights[Role::up], weights[Role::up_bias]);
+  at::Tensor up = affine(x, weights[Role::up], weights[Role::up_bias]);
   at::Tensor inner;
   if (spec.gated) {
     const at::Tensor gate =
-        tapped(hooks, Tap::pre_activation, layer, at::linear(x, weights[Role::gate], weights[Role::gate_bias]));
+        tapped(hooks, Tap::pre_activation, layer, affine(x, weights[Role::gate], weights[Role::gate_bias]));
     inner = mlp_activation(spec.activation, gate, tapped(hooks, Tap::up_output, layer, up));
   } else {
     up = tapped(hooks, Tap::pre_activation, layer, tapped(hooks, Tap::up_output, layer, up));
     inner = mlp_activation(spec.activation, up, {});
   }
   inner = tapped(hooks, Tap::fc2_input, layer, inner);
-  return residual(hooks, layer, at::linear(inner, weights[Role::down], weights[Role::down_bias]));
+  return residual(hooks, layer, affine(inner, weights[Role::down], weights[Role::down_bias]));
 }
 
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,

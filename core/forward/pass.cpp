@@ -26,7 +26,7 @@ at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks*
   return final_norm(spec, outer, hidden, hooks);
 }
 
-at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return at::linear(hidden, outer[Role::head]); }
+at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return affine(hidden, outer[Role::head]); }
 
 at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,
                           at::Tensor* last_logits) {

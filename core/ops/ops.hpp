@@ -11,6 +11,12 @@
 
 namespace espalier {
 
+// x (…, in), weight (out, in), bias (out) or undefined → x · weightᵀ + bias (…, out). The faster of the libraries that
+// LibTorch brings for this CPU; on a given machine the same one always.
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
+// a (M, K), b (K, N) → (M, N), by the same library.
+at::Tensor product(const at::Tensor& a, const at::Tensor& b);
+
 // x (…, H) → x / sqrt(mean(x²) + eps) · weight. With `kept` (H, 0 or 1) the mean runs over the kept channels only, and
 // the others come out as zero.
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& kept = {});

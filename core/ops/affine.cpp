@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/Context.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/mm.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "core/ops/fused.hpp"
+#include "core/ops/ops.hpp"
+
+namespace espalier {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// LibTorch multiplies float32 matrices with MKL, which leaves AVX-512 unused on CPUs of other makers: half the speed.
+// oneDNN, which is in LibTorch too, does not look at the maker. A function of the CPU alone, so that results are.
+bool onednn_is_faster() {
+#if defined(__x86_64__)
+  static const bool faster = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && !__builtin_cpu_is("intel") && at::globalContext().userEnabledMkldnn() &&
+           c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""}).has_value();
+  }();
+  return faster;
+#else
+  return false;
+#endif
+}
+
+bool use_onednn(const at::Tensor& x, const at::Tensor& weight) {
+  return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.numel() > 0 &&
+         weight.numel() > 0 && onednn_is_faster();
+}
+
+// x (rows, in) · weightᵀ (in, out) + bias, for any strides.
+at::Tensor onednn(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias = {}) {
+  using Signature = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, std::string_view,
+                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>);
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Signature>();
+  return op.call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+}
+
+class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["has_bias"] = bias.has_value();
+    return onednn(x, weight, bias);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative();
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], dy = grads[0].contiguous();
+    variable_list result(3);
+    if (ctx->needs_input_grad(0)) result[0] = onednn(dy, weight.t());
+    if (ctx->needs_input_grad(1)) result[1] = onednn(dy.t(), x.t());
+    if (ctx->saved_data["has_bias"].toBool() && ctx->needs_input_grad(2)) result[2] = dy.sum(0);
+    return result;
+  }
+};
+
+}  // namespace
+
+at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias) : std::nullopt;
+  if (!use_onednn(x, weight)) return at::linear(x, weight, added);
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  const bool train = wants_grad(x) || wants_grad(weight) || wants_grad(bias);
+  const at::Tensor y = train ? OnednnLinear::apply(rows, weight, added) : onednn(rows, weight, added);
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return y.view(shape);
+}
+
+at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
+  if (!use_onednn(a, b) || wants_grad(a) || wants_grad(b)) return at::mm(a, b);
+  return onednn(a, b.t());
+}
+
+}  // namespace espalier
