@@ -71,7 +71,7 @@ class BadInput(Workspace):
 
     def test_tokens_beyond_the_vocabulary_are_refused(self):
         (self.root / "beyond.bin").write_bytes((300).to_bytes(2, "little") * 4096)
-        error = self.refused(1, "run", "student.toml", "--set", "data.train=beyond.bin", "--set", "data.token_type=uint16",
+        error = self.refused(1, "run", "student.toml", "--set", "data.train=beyond.bin", "--set", "data.token_type=uint16", "--set", "data.valid_fraction=0",
                              "--set", "output=runs/beyond")
         self.assertIn("300", error)
         self.assertIn("257", error)

@@ -131,9 +131,10 @@ TEST_CASE("one wrong index is named by the first tensor that it touches") {
   REQUIRE(wrong.selections[0].kept.kept != sliced.plan.selections[0].kept.kept);
   write_student(sliced.folder / "student", sliced.teacher, wrong);
   const VerifyReport report = verified(sliced.teacher, sliced.plan, sliced.folder / "student");
-  REQUIRE(report.problems.size() == 2);
+  REQUIRE(report.problems.size() == 3);  // both tensors that name ffn, and the states
   CHECK(report.problems[0].find("layer 1 (the teacher's layer 1): tensor model.layers.1.mlp.up_proj.weight") == 0);
-  CHECK(report.problems[1].find("layer 1 (the teacher's layer 1): hidden states") == 0);
+  CHECK(report.problems[1].find("layer 1 (the teacher's layer 1): tensor model.layers.1.mlp.down_proj.weight") == 0);
+  CHECK(report.problems[2].find("layer 1 (the teacher's layer 1): hidden states") == 0);
 }
 
 TEST_CASE("one wrong norm is named, by its tensor and by the states") {
