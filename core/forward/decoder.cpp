@@ -3,6 +3,7 @@
 
 #include <ATen/ops/aminmax.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/TensorOperators.h>
 
 #include "core/base/error.hpp"
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <optional>
+
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/silu.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_kernels.hpp"

@@ -2,6 +2,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/TensorOperators.h>
 
 #include "core/ops/ops.hpp"
 

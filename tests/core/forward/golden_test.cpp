@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our forward pass against what transformers computed (tests/golden/make_goldens.py).
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <doctest/doctest.h>
 
 #include <filesystem>
