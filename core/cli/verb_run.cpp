@@ -36,11 +36,11 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
   plan_from_config(run);  // sizes that no axis can give are told before anything heavy
   if (line.has("dry-run")) {
-    std::cout << resolved_recipe(run) << "\n" << describe_pipeline(run.recipe(), last);
+    std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);
     return 0;
   }
   watch_signals();
-  spdlog::info("{}", resolved_recipe(run));
+  spdlog::info("{}", resolved_recipe(run.recipe(), run.registry()));
   const int executed = run_pipeline(run, last);
   if (line.json()) {
     print_json(result_json(run, executed));

@@ -15,6 +15,7 @@ class Ledger {
   explicit Ledger(const RunFiles& files);
   // The digest of what the stage wrote, when it ended with these inputs.
   std::optional<std::string> finished(const std::string& stage, const std::string& inputs) const;
+  bool knows(const std::string& stage) const { return stages_.contains(stage); }
   // Did the stage begin with these inputs, so that what lies there may be resumed?
   bool began(const std::string& stage, const std::string& inputs) const;
   void begin(const std::string& stage, const std::string& inputs);

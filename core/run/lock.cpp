@@ -24,10 +24,10 @@ std::map<std::string, std::string> digests_of(Run& run) {
 
 }  // namespace
 
-std::string resolved_recipe(const Run& run) {
-  Recipe plain = run.recipe();
+std::string resolved_recipe(const Recipe& recipe, const Registry& registry) {
+  Recipe plain = recipe;
   plain.locked.clear();  // a lock that is run is locked anew
-  return to_toml(plain, [&](const ComponentBlock& block) { return run.registry().describe(block).fields; });
+  return to_toml(plain, [&](const ComponentBlock& block) { return registry.describe(block).fields; });
 }
 
 void write_lock(Run& run) {
@@ -39,7 +39,7 @@ void write_lock(Run& run) {
              found->second, promised);
     }
   }
-  std::string text = resolved_recipe(run);
+  std::string text = resolved_recipe(run.recipe(), run.registry());
   text += "\n[lock]\n";
   for (const auto& [what, digest] : digests) text += fmt::format("\"{}\" = \"{}\"\n", what, digest);
   write_text(run.files().lock(), text);

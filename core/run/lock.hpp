@@ -10,6 +10,6 @@ namespace espalier {
 void write_lock(Run& run);
 
 // The resolved recipe alone.
-std::string resolved_recipe(const Run& run);
+std::string resolved_recipe(const Recipe& recipe, const Registry& registry);
 
 }  // namespace espalier

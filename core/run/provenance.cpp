@@ -6,12 +6,24 @@
 
 namespace espalier {
 
+namespace {
+
+// Of what the recipe asks for, wherever it lies and writes to.
+std::string recipe_digest(const Run& run) {
+  Recipe recipe = run.recipe();
+  recipe.output.clear();
+  recipe.plugins.clear();  // named by their own digests
+  return digest_of(resolved_recipe(recipe, run.registry()));
+}
+
+}  // namespace
+
 nlohmann::json provenance_of(Run& run) {
   nlohmann::json json;
   json["program"] = "espalier " ESPALIER_VERSION;
   json["recipe"] = run.recipe().name;
   json["seed"] = run.recipe().seed;
-  json["recipe_digest"] = digest_of(resolved_recipe(run));
+  json["recipe_digest"] = recipe_digest(run);
   json["teacher_digest"] = run.teacher().digest();
   if (!run.recipe().data.train.empty()) json["data_digest"] = run.data_digest(DataPart::train);
   for (const PluginInfo& plugin : run.registry().plugins()) {
