@@ -72,8 +72,13 @@ void restore(const fs::path& path, const std::string& prefix, const std::vector<
 
 }  // namespace
 
-TrainCheckpoints::TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last)
-    : folder_(folder), names_(std::move(names)), keep_last_(std::max<std::int64_t>(keep_last, 1)) {}
+TrainCheckpoints::TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last,
+                                   std::int64_t save_every, std::int64_t last_step)
+    : folder_(folder),
+      names_(std::move(names)),
+      keep_last_(std::max<std::int64_t>(keep_last, 1)),
+      save_every_(save_every),
+      last_step_(last_step) {}
 
 void TrainCheckpoints::save(const TrainState& state, AdamW& optimizer) {
   const std::string name = fmt::format("{}{:07}", kPrefix, state.step);
@@ -150,8 +155,19 @@ void TrainCheckpoints::remove_old() const {
   std::error_code ignored;
   // Newer ones than what was just saved are damaged ones that were passed over.
   for (auto it = folders.begin(); it != current; ++it) fs::remove_all(*it, ignored);
-  const auto kept = std::min<std::int64_t>(keep_last_, folders.end() - current);
-  for (auto it = current + kept; it != folders.end(); ++it) fs::remove_all(*it, ignored);
+  const auto scheduled = [&](const fs::path& folder) {
+    const std::int64_t step = std::stoll(folder.filename().string().substr(kPrefix.size()));
+    if (save_every_ > 0 && step % save_every_ == 0) return true;
+    return step == last_step_ || (save_every_ <= 0 && last_step_ == 0);
+  };
+  std::int64_t kept = 0;
+  for (auto it = current; it != folders.end(); ++it) {
+    if (scheduled(*it) && kept < keep_last_) {
+      ++kept;
+    } else if (it != current) {
+      fs::remove_all(*it, ignored);
+    }
+  }
 }
 
 }  // namespace espalier

@@ -24,7 +24,10 @@ struct TrainState {
 class TrainCheckpoints {
  public:
   // `names`: of the optimizer's parameters, in its order.
-  TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last);
+  // Checkpoints at multiples of `save_every` and at `last_step` are scheduled (without either, all are); one that a
+  // signal left between them goes when the next is saved, so that a run ends with the same folders, stopped or not.
+  TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last,
+                   std::int64_t save_every = 0, std::int64_t last_step = 0);
 
   // Writes the state beside its place and renames it, then removes folders that are older than the last `keep_last`.
   void save(const TrainState& state, AdamW& optimizer);
@@ -44,7 +47,7 @@ class TrainCheckpoints {
 
   fs::path folder_, last_;
   std::vector<std::string> names_;
-  std::int64_t keep_last_;
+  std::int64_t keep_last_, save_every_, last_step_;
 };
 
 }  // namespace espalier

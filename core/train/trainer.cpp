@@ -83,7 +83,7 @@ class Session {
         plan_(job.plan),
         device_(job.student->compute().device),
         optimizer_(trainable(*job.student), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay}),
-        checkpoints_(job.checkpoints, names_of(*job.student), plan_.keep_last),
+        checkpoints_(job.checkpoints, names_of(*job.student), plan_.keep_last, plan_.save_every, plan_.steps),
         head_(head_index(*job.student)),
         loss_names_(log_names(job.losses)) {
     needs_teacher_ =
