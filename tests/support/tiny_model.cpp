@@ -2,24 +2,12 @@
 #include "tests/support/tiny_model.hpp"
 
 #include <ATen/ATen.h>
-#include <stdlib.h>  // mkdtemp
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/run/save_model.hpp"
 
 namespace espalier::test {
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (fs::temp_directory_path() / "espalier-XXXXXX").string();
-  ESPALIER_CHECK(mkdtemp(name.data()) != nullptr, name);
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
 
 ModelSpec tiny_spec(const std::string& family) {
   ModelSpec spec;

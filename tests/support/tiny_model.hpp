@@ -7,22 +7,9 @@
 #include <string>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace espalier::test {
-
-// A folder under the system's temporary folder that is removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  const fs::path& path() const { return path_; }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
 
 // A spec of the family with odd sizes: 3 layers, hidden 24, 2 KV groups of 3 heads, head_dim 6 (not hidden / heads).
 ModelSpec tiny_spec(const std::string& family);

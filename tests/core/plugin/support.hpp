@@ -12,29 +12,18 @@
 
 #include "core/plugin/loader.hpp"
 #include "core/plugin/registry.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace espalier_test {
 
 inline std::string fixture(const std::string& name) { return ESPALIER_FIXTURES "/plugins/lib" + name + ".so"; }
 
-class Folder {
+class Folder : public espalier::test::TemporaryFolder {
  public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "espalier-plugin-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
     std::ofstream(path_ / name, std::ios::binary) << bytes;
     return path_ / name;
   }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
 };
 
 inline std::string bytes_of(const std::string& path) {

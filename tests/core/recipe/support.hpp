@@ -8,21 +8,13 @@
 #include <string>
 
 #include "core/recipe/recipe.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace espalier_test {
 
 // A folder of recipes that goes away with the test case.
-class RecipeFolder {
+class RecipeFolder : public espalier::test::TemporaryFolder {
  public:
-  RecipeFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "espalier-recipe-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()));
-    path_ = name;
-  }
-  RecipeFolder(const RecipeFolder&) = delete;
-  RecipeFolder& operator=(const RecipeFolder&) = delete;
-  ~RecipeFolder() { std::filesystem::remove_all(path_); }
-
   std::filesystem::path write(const std::string& name, const std::string& text) const {
     std::ofstream(path_ / name, std::ios::binary) << text;
     return path_ / name;
@@ -33,9 +25,6 @@ class RecipeFolder {
     for (std::size_t at; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
     return text;
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 // What a recipe without the mistakes under test looks like.

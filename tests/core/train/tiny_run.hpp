@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>  // mkdtemp
 #include <fstream>
 #include <memory>
 #include <string>
@@ -15,28 +14,11 @@
 #include "core/base/random.hpp"
 #include "core/train/trainer.hpp"
 #include "tests/core/train/reference_losses.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace espalier::reference {
 
-// A folder below the system's temporary one, removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "espalier-train-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw Error(name + ": cannot make the folder");
-    path_ = name;
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using test::TemporaryFolder;
 
 inline ModelSpec tiny_spec(std::int64_t hidden, bool tied) {
   ModelSpec spec;
