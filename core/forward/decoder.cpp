@@ -78,6 +78,14 @@ at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weight
   return x;
 }
 
+at::Tensor entry_norm(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
+                      Hooks* hooks) {
+  const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
+  if (shape.attention) return norm(spec, hidden, weights[Role::attn_norm], weights[Role::attn_norm_bias], hooks);
+  if (shape.mlp) return norm(spec, hidden, weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks);
+  return {};
+}
+
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks) {
   if (tokens.device().is_cpu() && tokens.numel() > 0) {  // elsewhere the look would wait for the device
     const std::int64_t vocab = outer[Role::embed].size(0);

@@ -45,6 +45,9 @@ at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& w
                      Hooks* hooks);
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
                          const at::Tensor& hidden, Hooks* hooks);
+// What the layer's first block sees of the stream, (B, T, H); undefined for a layer without blocks.
+at::Tensor entry_norm(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
+                      Hooks* hooks);
 
 // tokens (B, T) int64 → (B, T, H); Error when a token is outside the vocabulary.   hidden → final norm
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks);

@@ -2,11 +2,13 @@
 // Weights for the forward pass, in two residencies behind one interface.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
 #include "core/forward/decoder.hpp"
+#include "espalier/sdk/feature_loss.hpp"
 
 namespace espalier {
 
@@ -59,8 +61,13 @@ class Model final : public WeightSource {
   std::shared_ptr<State> state_;
 };
 
-// tokens (B, T) → hidden states after the final norm (B, T, H). Whole layers, all in one go.
-at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks = nullptr);
+// Hidden states to keep from a pass, (B, T, H) each; the keys say which.
+using Features = std::map<Feature, at::Tensor>;
+
+// tokens (B, T) → hidden states after the final norm (B, T, H). Whole layers, all in one go. Fills `features`; keys
+// outside the model stay undefined.
+at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks = nullptr,
+                         Features* features = nullptr);
 at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) → (…, V)
 
 // Mean-free nll of the next token: tokens (B, T) → (B, T-1) float32, logits in chunks of rows. `last_logits`, when not

@@ -15,15 +15,50 @@ const Rotary& RotaryCache::of_layer(std::int64_t layer) {
       .first->second;
 }
 
-at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks) {
+namespace {
+
+// Keeps what was asked for while the stream goes by. A normed state waits for the next norm of the model.
+class FeatureTaker {
+ public:
+  explicit FeatureTaker(Features* features) : features_(features) {}
+  bool waits() const { return !waiting_.empty(); }
+  void after_layer(std::int64_t layer, const at::Tensor& hidden) {
+    if (features_ == nullptr) return;
+    const auto raw = features_->find({layer, false}), normed = features_->find({layer, true});
+    if (raw != features_->end()) raw->second = hidden;
+    if (normed != features_->end()) waiting_.push_back(normed);
+  }
+  void norm(const at::Tensor& normed) {
+    for (const auto& waiting : waiting_) waiting->second = normed;
+    waiting_.clear();
+  }
+
+ private:
+  Features* features_;
+  std::vector<Features::iterator> waiting_;
+};
+
+}  // namespace
+
+at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks, Features* features) {
   const ModelSpec& spec = weights.spec();
   const Weights outer = weights.outer();
   RotaryCache tables(spec, tokens.size(1), weights.compute());
+  FeatureTaker taker(features);
   at::Tensor hidden = embed(outer, tokens, hooks);
+  taker.after_layer(-1, hidden);
   for (std::int64_t layer = 0; layer < static_cast<std::int64_t>(spec.layers.size()); ++layer) {
-    hidden = decoder_layer(spec, layer, weights.layer(layer), tables.of_layer(layer), hidden, hooks);
+    const Weights at_hand = weights.layer(layer);
+    if (taker.waits()) {
+      const at::Tensor normed = entry_norm(spec, layer, at_hand, hidden, hooks);
+      if (normed.defined()) taker.norm(normed);
+    }
+    hidden = decoder_layer(spec, layer, at_hand, tables.of_layer(layer), hidden, hooks);
+    taker.after_layer(layer, hidden);
   }
-  return final_norm(spec, outer, hidden, hooks);
+  hidden = final_norm(spec, outer, hidden, hooks);
+  taker.norm(hidden);
+  return hidden;
 }
 
 at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return affine(hidden, outer[Role::head]); }

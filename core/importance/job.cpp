@@ -7,24 +7,10 @@
 
 #include "core/base/error.hpp"
 #include "core/importance/units.hpp"
+#include "core/recipe/value_json.hpp"
 
 namespace espalier {
 namespace {
-
-nlohmann::json to_json(const Value& value) {
-  struct Visitor {
-    nlohmann::json operator()(const ValueList& list) const {
-      nlohmann::json array = nlohmann::json::array();
-      for (const Value& element : list) array.push_back(to_json(element));
-      return array;
-    }
-    nlohmann::json operator()(bool flag) const { return flag; }
-    nlohmann::json operator()(std::int64_t number) const { return number; }
-    nlohmann::json operator()(double number) const { return number; }
-    nlohmann::json operator()(const std::string& text) const { return text; }
-  };
-  return std::visit(Visitor{}, value.data);
-}
 
 std::string resolved_options(const Registry& registry, const ComponentBlock& block) {
   nlohmann::json options = nlohmann::json::object();

@@ -13,7 +13,7 @@ at::Tensor read_scores(const SafetensorsFile& file, const TensorInfo& info) {
   const std::string place = fmt::format("{}: tensor '{}'", file.path().string(), info.name);
   if (info.dtype != at::kFloat) fail("{}: wrong dtype; got {}; expected F32", place, dtype_name(info.dtype));
   if (info.shape.size() != 1) fail("{}: wrong number of dimensions; got {}; expected 1", place, info.shape.size());
-  const at::Tensor scores = file.tensor(info).clone();
+  at::Tensor scores = file.tensor(info).clone();
   if (!at::isfinite(scores).all().item<bool>()) fail("{}: damaged; got a score that is not finite", place);
   return scores;
 }

@@ -50,7 +50,7 @@ at::Tensor Sites::checked(const ImportanceMetric& metric, std::int64_t layer) co
          expected);
   };
   const std::int64_t units = units_in(spec_, job_.axis, layer);
-  const at::Tensor scores = metric.scores();
+  at::Tensor scores = metric.scores();
   if (!scores.defined()) broken("are missing", "no tensor", fmt::format("[{}]", units));
   if (scores.dim() != 1 || scores.size(0) != units)
     broken("have the wrong shape", concat(scores.sizes()), fmt::format("[{}]", units));

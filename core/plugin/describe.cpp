@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
+#include "core/recipe/value_json.hpp"
 
 namespace espalier {
 namespace {
@@ -45,21 +45,6 @@ std::vector<ComponentInfo> named(const Registry& registry, const std::string& na
            names.empty() ? "a plugin that provides one" : any_of(names), did_you_mean(name, names));
   }
   return chosen;
-}
-
-nlohmann::json to_json(const Value& value) {
-  struct Converter {
-    nlohmann::json operator()(const ValueList& list) const {
-      nlohmann::json array = nlohmann::json::array();
-      for (const Value& element : list) array.push_back(to_json(element));
-      return array;
-    }
-    nlohmann::json operator()(bool flag) const { return flag; }
-    nlohmann::json operator()(std::int64_t number) const { return number; }
-    nlohmann::json operator()(double number) const { return number; }
-    nlohmann::json operator()(const std::string& text) const { return text; }
-  };
-  return std::visit(Converter{}, value.data);
 }
 
 nlohmann::json to_json(const FieldInfo& field) {

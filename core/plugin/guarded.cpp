@@ -87,6 +87,22 @@ class GuardedLoss final : public LogitLoss {
   std::string context_;
 };
 
+class GuardedFeatureLoss final : public FeatureLoss {
+ public:
+  GuardedFeatureLoss(std::unique_ptr<FeatureLoss> inner, std::string context)
+      : inner_(std::move(inner)), context_(std::move(context)) {}
+  FeaturePlan plan(const ModelSpec& student, const ModelSpec& teacher) const override {
+    return in_plugin(context_, [&] { return inner_->plan(student, teacher); });
+  }
+  at::Tensor forward(const FeatureRows& rows) const override {
+    return in_plugin(context_, [&] { return inner_->forward(rows); });
+  }
+
+ private:
+  std::unique_ptr<FeatureLoss> inner_;
+  std::string context_;
+};
+
 class GuardedScheduler final : public Scheduler {
  public:
   GuardedScheduler(std::unique_ptr<Scheduler> inner, std::string context)
@@ -110,6 +126,9 @@ std::unique_ptr<PruningAxis> guard(std::unique_ptr<PruningAxis> inner, const std
 }
 std::unique_ptr<LogitLoss> guard(std::unique_ptr<LogitLoss> inner, const std::string& context) {
   return std::make_unique<GuardedLoss>(std::move(inner), context);
+}
+std::unique_ptr<FeatureLoss> guard(std::unique_ptr<FeatureLoss> inner, const std::string& context) {
+  return std::make_unique<GuardedFeatureLoss>(std::move(inner), context);
 }
 std::unique_ptr<Scheduler> guard(std::unique_ptr<Scheduler> inner, const std::string& context) {
   return std::make_unique<GuardedScheduler>(std::move(inner), context);

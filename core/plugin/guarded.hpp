@@ -7,6 +7,7 @@
 #include <string>
 
 #include "espalier/sdk/axis.hpp"
+#include "espalier/sdk/feature_loss.hpp"
 #include "espalier/sdk/loss.hpp"
 #include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/scheduler.hpp"
@@ -17,6 +18,7 @@ namespace espalier {
 std::unique_ptr<ImportanceMetric> guard(std::unique_ptr<ImportanceMetric> inner, const std::string& context);
 std::unique_ptr<PruningAxis> guard(std::unique_ptr<PruningAxis> inner, const std::string& context);
 std::unique_ptr<LogitLoss> guard(std::unique_ptr<LogitLoss> inner, const std::string& context);
+std::unique_ptr<FeatureLoss> guard(std::unique_ptr<FeatureLoss> inner, const std::string& context);
 std::unique_ptr<Scheduler> guard(std::unique_ptr<Scheduler> inner, const std::string& context);
 
 // Throws the exception that is being handled again, as `context: its text`: a RecipeError and an InternalError stay

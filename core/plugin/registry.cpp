@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "core/base/strings.hpp"
@@ -56,26 +57,47 @@ struct Registry::State {
   std::vector<PluginInfo> plugins;
   Kind<ImportanceMetric> metrics{"metric", {}};
   Kind<PruningAxis> axes{"axis", {}};
-  Kind<LogitLoss> losses{"loss", {}};
+  Kind<LogitLoss> logit_losses{"loss", {}};  // to users one kind, with names of their own
+  Kind<FeatureLoss> feature_losses{"loss", {}};
   Kind<Scheduler> schedulers{"scheduler", {}};
 
-  // Calls `use(kind)` with the typed registry of this name.
   template <class Use>
-  auto with_kind(const std::string& name, Use&& use) const {
-    if (name == metrics.name) return use(metrics);
-    if (name == axes.name) return use(axes);
-    if (name == losses.name) return use(losses);
-    ESPALIER_CHECK(name == schedulers.name, "a component block of kind ", name);
+  static void each_kind(auto& state, Use&& use) {
+    use(state.axes);
+    use(state.logit_losses);
+    use(state.feature_losses);
+    use(state.metrics);
+    use(state.schedulers);
+  }
+
+  // Calls `use(kind)` with the typed registry that a block speaks of.
+  template <class Use>
+  auto with_kind(const ComponentBlock& block, Use&& use) const {
+    if (block.kind == metrics.name) return use(metrics);
+    if (block.kind == axes.name) return use(axes);
+    if (block.kind == feature_losses.name && feature_losses.entries.contains(block.name)) return use(feature_losses);
+    if (block.kind == logit_losses.name) return use(logit_losses);
+    ESPALIER_CHECK(block.kind == schedulers.name, "a component block of kind ", block.kind);
     return use(schedulers);
+  }
+
+  // Names of a kind, sorted, with the index of the plugin of each.
+  std::map<std::string, std::size_t> names_of(const std::string& kind_name) const {
+    std::map<std::string, std::size_t> names;
+    each_kind(*this, [&](const auto& kind) {
+      if (kind.name != kind_name) return;
+      for (const auto& [name, entry] : kind.entries) names[name] = entry.plugin;
+    });
+    return names;
   }
 
   template <class Interface>
   void add(Kind<Interface>& kind, const std::string& name, const std::string& doc,
            std::unique_ptr<Factory<Interface>> factory) {
     ESPALIER_CHECK(!plugins.empty(), "components come from a plugin");
-    const auto known = kind.entries.find(name);
-    if (known != kind.entries.end()) {
-      const PluginInfo& first = plugins[known->second.plugin];
+    const std::map<std::string, std::size_t> known = names_of(kind.name);
+    if (known.contains(name)) {
+      const PluginInfo& first = plugins[known.at(name)];
       const PluginInfo& second = plugins.back();
       fail("{} '{}' is registered twice; by plugin {} {} ({}) and by plugin {} {} ({})", kind.name, name, first.name,
            first.version, first.path, second.name, second.version, second.path);
@@ -86,7 +108,7 @@ struct Registry::State {
   template <class Interface>
   std::string unknown_name(const Kind<Interface>& kind, const std::string& name) const {
     std::vector<std::string> names;
-    for (const auto& [known, entry] : kind.entries) names.push_back(known);
+    for (const auto& [known, plugin] : names_of(kind.name)) names.push_back(known);
     if (names.empty()) return fmt::format("a plugin that provides one; {} are loaded", plugins.size());
     if constexpr (std::is_same_v<Interface, PruningAxis>) {
       const std::string ours = our_axis(name);
@@ -179,32 +201,26 @@ void Registry::begin_plugin(const PluginInfo& plugin) { state_->plugins.push_bac
 
 void Registry::cancel_plugin() {
   const std::size_t last = state_->plugins.size() - 1;
-  const auto drop = [last](auto& kind) {
+  State::each_kind(*state_, [last](auto& kind) {
     std::erase_if(kind.entries, [last](const auto& item) { return item.second.plugin == last; });
-  };
-  drop(state_->metrics);
-  drop(state_->axes);
-  drop(state_->losses);
-  drop(state_->schedulers);
+  });
   state_->plugins.pop_back();
 }
 
 std::vector<ComponentInfo> Registry::components() const {
   std::vector<ComponentInfo> list;
-  const auto append = [&](const auto& kind) {
+  State::each_kind(*state_, [&](const auto& kind) {
     for (const auto& [name, entry] : kind.entries) list.push_back(state_->info(kind, name, entry));
-  };
-  append(state_->axes);
-  append(state_->losses);
-  append(state_->metrics);
-  append(state_->schedulers);
+  });
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.kind, a.name) < std::tie(b.kind, b.name); });
   return list;
 }
 
 std::vector<PluginInfo> Registry::plugins() const { return state_->plugins; }
 
 ComponentInfo Registry::describe(const ComponentBlock& block) const {
-  return state_->with_kind(block.kind, [&](const auto& kind) {
+  return state_->with_kind(block, [&](const auto& kind) {
     Diagnostics problems;
     const auto* entry = state_->find(kind, block, problems);
     problems.throw_if_any();
@@ -215,7 +231,7 @@ ComponentInfo Registry::describe(const ComponentBlock& block) const {
 std::optional<AxisInfo> Registry::axis_info(const std::string& name) const { return state_->axis_info(name); }
 
 void Registry::check(ComponentBlock& block, Diagnostics& diagnostics) const {
-  state_->with_kind(block.kind, [&](const auto& kind) {
+  state_->with_kind(block, [&](const auto& kind) {
     if (const auto* entry = state_->find(kind, block, diagnostics)) state_->check(kind, *entry, block, diagnostics);
   });
 }
@@ -226,8 +242,11 @@ std::unique_ptr<ImportanceMetric> Registry::metric(ComponentBlock& block, const 
 std::unique_ptr<PruningAxis> Registry::axis(ComponentBlock& block, const Host& host) const {
   return state_->create(state_->axes, block, host);
 }
-std::unique_ptr<LogitLoss> Registry::logit_loss(ComponentBlock& block, const Host& host) const {
-  return state_->create(state_->losses, block, host);
+Loss Registry::loss(ComponentBlock& block, const Host& host) const {
+  if (state_->feature_losses.entries.contains(block.name)) {
+    return {nullptr, state_->create(state_->feature_losses, block, host)};
+  }
+  return {state_->create(state_->logit_losses, block, host), nullptr};
 }
 std::unique_ptr<Scheduler> Registry::scheduler(ComponentBlock& block, const Host& host) const {
   return state_->create(state_->schedulers, block, host);
@@ -243,11 +262,15 @@ void Registry::add_axis(const std::string& name, const std::string& doc,
 }
 void Registry::add_logit_loss(const std::string& name, const std::string& doc,
                               std::unique_ptr<Factory<LogitLoss>> factory) {
-  state_->add(state_->losses, name, doc, std::move(factory));
+  state_->add(state_->logit_losses, name, doc, std::move(factory));
 }
 void Registry::add_scheduler(const std::string& name, const std::string& doc,
                              std::unique_ptr<Factory<Scheduler>> factory) {
   state_->add(state_->schedulers, name, doc, std::move(factory));
+}
+void Registry::add_feature_loss(const std::string& name, const std::string& doc,
+                                std::unique_ptr<Factory<FeatureLoss>> factory) {
+  state_->add(state_->feature_losses, name, doc, std::move(factory));
 }
 
 }  // namespace espalier

@@ -23,6 +23,12 @@ struct ComponentInfo {
   std::vector<FieldInfo> fields;
 };
 
+// A loss is on logits or on features: one of the two.
+struct Loss {
+  std::unique_ptr<LogitLoss> on_logits;
+  std::unique_ptr<FeatureLoss> on_features;
+};
+
 class Registry final : public Registrar {
  public:
   Registry();
@@ -48,7 +54,7 @@ class Registry final : public Registrar {
   // later call, comes out as Error with component and plugin in front.
   std::unique_ptr<ImportanceMetric> metric(ComponentBlock& block, const Host& host) const;
   std::unique_ptr<PruningAxis> axis(ComponentBlock& block, const Host& host) const;
-  std::unique_ptr<LogitLoss> logit_loss(ComponentBlock& block, const Host& host) const;
+  Loss loss(ComponentBlock& block, const Host& host) const;
   std::unique_ptr<Scheduler> scheduler(ComponentBlock& block, const Host& host) const;
 
  protected:
@@ -60,6 +66,8 @@ class Registry final : public Registrar {
                       std::unique_ptr<Factory<LogitLoss>> factory) override;
   void add_scheduler(const std::string& name, const std::string& doc,
                      std::unique_ptr<Factory<Scheduler>> factory) override;
+  void add_feature_loss(const std::string& name, const std::string& doc,
+                        std::unique_ptr<Factory<FeatureLoss>> factory) override;
 
  private:
   struct State;

@@ -10,8 +10,18 @@ namespace espalier {
 
 namespace {
 
-bool any_needs_teacher(const std::vector<WeightedLoss>& losses) {
-  return std::any_of(losses.begin(), losses.end(), [](const WeightedLoss& loss) { return loss.loss->needs_teacher(); });
+bool needs_teacher(const TrainJob& job) {
+  return !job.feature_losses.empty() ||
+         std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });
+}
+
+void add_loss(Run& run, const LossBlock& block, TrainJob& job) {
+  Loss loss = run.registry().loss(*block.loss, run.host());
+  if (loss.on_logits) {
+    job.losses.push_back({block.loss->name, block.weight, std::move(loss.on_logits)});
+  } else {
+    job.feature_losses.push_back({block.loss->name, block.weight, std::move(loss.on_features)});
+  }
 }
 
 TrainPlan plan_of(const TrainBlock& block, const std::string& label) {
@@ -51,11 +61,9 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
                          WeightSource* teacher) {
   TrainJob job;
   job.student = &student;
-  for (const LossBlock& loss : block.losses) {
-    job.losses.push_back({loss.loss->name, loss.weight, run.registry().logit_loss(*loss.loss, run.host())});
-  }
+  for (const LossBlock& loss : block.losses) add_loss(run, loss, job);
   job.teacher = teacher;
-  if (teacher == nullptr && any_needs_teacher(job.losses)) {
+  if (teacher == nullptr && needs_teacher(job)) {
     reject(
         "[{}] a loss compares with a teacher, but there is none to compare with; expected losses on the labels alone",
         stage);

@@ -8,6 +8,7 @@
 
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
@@ -31,8 +32,10 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 void check(const TrainJob& job) {
   const TrainPlan& plan = job.plan;
-  ESPALIER_CHECK(job.student != nullptr && job.data != nullptr && job.scheduler != nullptr && !job.losses.empty(),
+  ESPALIER_CHECK(job.student != nullptr && job.data != nullptr && job.scheduler != nullptr &&
+                     !(job.losses.empty() && job.feature_losses.empty()),
                  "incomplete job");
+  ESPALIER_CHECK(job.feature_losses.empty() || job.teacher != nullptr, "a loss needs a teacher");
   if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
     reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
            plan.global_batch, plan.micro_batch);
@@ -48,9 +51,10 @@ void check(const TrainJob& job) {
   }
 }
 
-std::vector<std::string> names_of(const Model& model) {
+std::vector<std::string> names_of(const Model& model, const FeatureTerms& features) {
   std::vector<std::string> names;
   for (const Parameter& parameter : model.parameters()) names.push_back(parameter.name);
+  for (std::string& name : features.parameter_names()) names.push_back(std::move(name));
   return names;
 }
 
@@ -67,13 +71,20 @@ std::size_t head_index(const Model& model) {
 }
 
 // Names for the log: a loss that comes twice gets a number.
-std::vector<std::string> log_names(const std::vector<WeightedLoss>& losses) {
-  std::vector<std::string> names;
-  for (const WeightedLoss& term : losses) {
-    const auto before = std::count_if(losses.data(), &term, [&](const WeightedLoss& l) { return l.name == term.name; });
-    names.push_back(before == 0 ? term.name : fmt::format("{}_{}", term.name, before + 1));
+std::vector<std::string> log_names(const TrainJob& job) {
+  std::vector<std::string> given, names;
+  for (const WeightedLoss& term : job.losses) given.push_back(term.name);
+  for (const WeightedFeatureLoss& term : job.feature_losses) given.push_back(term.name);
+  for (auto name = given.begin(); name != given.end(); ++name) {
+    const auto before = std::count(given.begin(), name, *name);
+    names.push_back(before == 0 ? *name : fmt::format("{}_{}", *name, before + 1));
   }
   return names;
+}
+
+FeatureTerms feature_terms(const TrainJob& job) {
+  const WeightSource& teacher = job.teacher != nullptr ? *job.teacher : *job.student;  // not asked without such losses
+  return {job.feature_losses, job.student->spec(), teacher.spec(), job.student->compute().device};
 }
 
 class Session {
@@ -82,10 +93,12 @@ class Session {
       : job_(job),
         plan_(job.plan),
         device_(job.student->compute().device),
-        optimizer_(trainable(*job.student), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay}),
-        checkpoints_(job.checkpoints, names_of(*job.student), plan_.keep_last, plan_.save_every, plan_.steps),
+        features_(feature_terms(job)),
+        optimizer_(trainable(*job.student, features_), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay}),
+        checkpoints_(job.checkpoints, names_of(*job.student, features_), plan_.keep_last, plan_.save_every,
+                     plan_.steps),
         head_(head_index(*job.student)),
-        loss_names_(log_names(job.losses)) {
+        loss_names_(log_names(job)) {
     needs_teacher_ =
         std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });
     ESPALIER_CHECK(!needs_teacher_ || job.teacher != nullptr, "a loss needs a teacher");
@@ -115,9 +128,11 @@ class Session {
     double total = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
   };
 
-  static std::vector<at::Tensor> trainable(Model& model) {
+  static std::vector<at::Tensor> trainable(Model& model, const FeatureTerms& features) {
     model.set_requires_grad(true);
-    return model.tensors();
+    std::vector<at::Tensor> tensors = model.tensors();
+    for (at::Tensor& parameter : features.parameters()) tensors.push_back(std::move(parameter));
+    return tensors;
   }
 
   void loop() {
@@ -159,7 +174,7 @@ class Session {
   // One update of the student. Throws before the update when something is not finite.
   StepValues step() {
     StepValues values;
-    values.losses.assign(job_.losses.size(), 0.0);
+    values.losses.assign(loss_names_.size(), 0.0);
     values.learning_rate = learning_rate();
     optimizer_.zero_gradients();
     const TrainingStream::Batch batch = job_.data->batch(state_.step * plan_.global_batch, plan_.global_batch);
@@ -170,7 +185,7 @@ class Session {
                                                    batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
       for (std::size_t i = 0; i < part.size(); ++i) values.losses[i] += part[i];
     }
-    for (std::size_t i = 0; i < values.losses.size(); ++i) values.total += job_.losses[i].weight * values.losses[i];
+    for (std::size_t i = 0; i < values.losses.size(); ++i) values.total += weight(i) * values.losses[i];
     values.gradient_norm = optimizer_.gradient_norm();
     check_finite(values);
     const bool clip = plan_.clip_grad > 0 && values.gradient_norm > plan_.clip_grad;
@@ -178,25 +193,53 @@ class Session {
     return values;
   }
 
+  // The recipe's weight of term i, in the order of loss_names_.
+  double weight(std::size_t i) const {
+    return i < job_.losses.size() ? job_.losses[i].weight : job_.feature_losses[i - job_.losses.size()].weight;
+  }
+
   // Forward and backward of a few sequences, (B, T) each. Returns their share of every loss.
   std::vector<double> micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
-    HeadInput input;
-    if (needs_teacher_) {
+    Features theirs = features_.wanted_of_teacher(), ours = features_.wanted_of_student();
+    at::Tensor teacher_hidden;
+    if (needs_teacher_ || !theirs.empty()) {
       at::NoGradGuard no_grad;
-      input.teacher_hidden = hidden_states(*job_.teacher, tokens).flatten(0, 1);
-      input.teacher_weight = teacher_head_;
+      teacher_hidden = hidden_states(*job_.teacher, tokens, nullptr, &theirs);
     }
     at::AutoGradMode grad_mode(true);
-    const at::Tensor hidden = hidden_states(*job_.student, tokens);
+    const at::Tensor hidden = hidden_states(*job_.student, tokens, nullptr, &ours);
+    std::vector<double> losses;
+    std::vector<at::Tensor> roots, gradients;
+    if (!job_.losses.empty()) {
+      HeadOutput output = run_head(hidden, teacher_hidden, labels, scale);
+      losses = std::move(output.losses);
+      roots.push_back(hidden);
+      gradients.push_back(output.hidden_gradient.view_as(hidden));
+    }
+    const FeatureTerms::Values values = features_.evaluate(ours, theirs, labels, scale);
+    losses.insert(losses.end(), values.losses.begin(), values.losses.end());
+    if (values.total.defined() && values.total.requires_grad()) {
+      roots.push_back(values.total);
+      gradients.emplace_back();  // of a number: 1
+    }
+    torch::autograd::backward(roots, gradients);
+    optimizer_.collect();
+    return losses;
+  }
+
+  HeadOutput run_head(const at::Tensor& hidden, const at::Tensor& teacher_hidden, const at::Tensor& labels,
+                      double scale) {
+    HeadInput input;
+    if (needs_teacher_) {
+      input.teacher_hidden = teacher_hidden.flatten(0, 1);
+      input.teacher_weight = teacher_head_;
+    }
     input.student_hidden = hidden.detach().flatten(0, 1);
     input.student_weight = job_.student->tensors()[head_];
     input.labels = labels.flatten();
     input.scale = scale;
     input.chunk = plan_.head_chunk > 0 ? plan_.head_chunk : default_head_chunk(input.student_weight.size(0), device_);
-    const HeadOutput output = distillation_head(input, job_.losses, optimizer_.gradient(head_), &workspace_);
-    hidden.backward(output.hidden_gradient.view_as(hidden));
-    optimizer_.collect();
-    return output.losses;
+    return distillation_head(input, job_.losses, optimizer_.gradient(head_), &workspace_);
   }
 
   double learning_rate() const {
@@ -246,6 +289,7 @@ class Session {
   TrainJob& job_;
   const TrainPlan& plan_;
   at::Device device_;
+  FeatureTerms features_;
   AdamW optimizer_;
   TrainCheckpoints checkpoints_;
   std::size_t head_;

@@ -11,6 +11,7 @@
 
 #include "core/data/tokens.hpp"
 #include "core/forward/model.hpp"
+#include "core/train/feature_terms.hpp"
 #include "core/train/kd_head.hpp"
 #include "espalier/sdk/scheduler.hpp"
 
@@ -28,9 +29,10 @@ struct TrainPlan {
 };
 
 struct TrainJob {
-  Model* student = nullptr;         // trained in place
-  WeightSource* teacher = nullptr;  // nullptr when no loss needs it
-  std::vector<WeightedLoss> losses;
+  Model* student = nullptr;                         // trained in place
+  WeightSource* teacher = nullptr;                  // nullptr when no loss needs it
+  std::vector<WeightedLoss> losses;                 // on logits
+  std::vector<WeightedFeatureLoss> feature_losses;  // on hidden states; they need a teacher
   std::unique_ptr<Scheduler> scheduler;
   TrainPlan plan;
   const TrainingStream* data = nullptr;

@@ -29,7 +29,7 @@ inline std::vector<WeightedLoss> make_losses(Registry& registry, const std::vect
     block.kind = "loss";
     block.table = "distill";
     block.name = name;
-    losses.push_back({name, 1.0, registry.logit_loss(block, host)});
+    losses.push_back({name, 1.0, registry.loss(block, host).on_logits});
   }
   return losses;
 }

@@ -51,6 +51,9 @@ TEST_CASE("the structs that cross the border have the sizes of ABI 1") {
   CHECK(sizeof(espalier::Site) == 64);
   CHECK(sizeof(espalier::Observation) == 48);
   CHECK(sizeof(espalier::LogitRows) == 24);
+  CHECK(sizeof(espalier::Feature) == 16);
+  CHECK(sizeof(espalier::FeaturePlan) == 48);
+  CHECK(sizeof(espalier::FeatureRows) == 32);
   CHECK(sizeof(espalier::Progress) == 32);
 }
 
@@ -72,6 +75,8 @@ TEST_CASE("the virtual functions stand in the order of ABI 1, after the two dest
   CHECK(slot(&espalier::LogitLoss::needs_teacher) == 2);
   CHECK(slot(&espalier::LogitLoss::forward) == 3);
   CHECK(slot(&espalier::LogitLoss::gradient) == 4);
+  CHECK(slot(&espalier::FeatureLoss::plan) == 2);
+  CHECK(slot(&espalier::FeatureLoss::forward) == 3);
   CHECK(slot(&espalier::Scheduler::at) == 2);
   CHECK(slot(&espalier::Host::seed) == 2);
   CHECK(slot(&espalier::Host::info) == 3);

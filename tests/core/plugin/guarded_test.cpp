@@ -19,7 +19,7 @@ std::unique_ptr<espalier::LogitLoss> throwing(const std::string& what, bool earl
   espalier::load_plugin(espalier_test::fixture("good"), registry);
   const espalier::Component loss = block("loss", "throwing", "what", Value{what});
   loss->options["early"] = {Value{early}, {}};
-  return registry.logit_loss(*loss, TestHost());
+  return registry.loss(*loss, TestHost()).on_logits;
 }
 
 void use(const std::string& what) {

@@ -26,6 +26,7 @@ struct Probe : espalier::Registrar {
     CHECK(slot(&Probe::add_axis) == 3);
     CHECK(slot(&Probe::add_logit_loss) == 4);
     CHECK(slot(&Probe::add_scheduler) == 5);
+    CHECK(slot(&Probe::add_feature_loss) == 6);
   }
 };
 

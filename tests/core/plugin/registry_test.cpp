@@ -113,8 +113,8 @@ TEST_CASE("options are checked for type, range, choice and against each other") 
 
 TEST_CASE("instances of every kind are made from their options and the host") {
   const TestHost host;
-  CHECK(good().logit_loss(*block("loss", "soft", "count", Value{std::int64_t{4}}), host)->needs_teacher());
-  CHECK(!good().logit_loss(*block("loss", "soft"), host)->needs_teacher());
+  CHECK(good().loss(*block("loss", "soft", "count", Value{std::int64_t{4}}), host).on_logits->needs_teacher());
+  CHECK(!good().loss(*block("loss", "soft"), host).on_logits->needs_teacher());
   const auto metric = good().metric(*block("metric", "flat"), host);
   metric->begin({"width", 0, 3, 1, 0});
   CHECK(metric->scores().sum().item<double>() == 15.0);
@@ -126,11 +126,11 @@ TEST_CASE("no instance is made of a block with problems") {
   const TestHost host;
   const Component wrong = block("loss", "soft", "temperature", Value{-1.0});
   CHECK_THROWS_WITH_AS(
-      good().logit_loss(*wrong, host),
+      good().loss(*wrong, host),
       ("r.toml:3:20: error: [distill] temperature of loss 'soft' is out of range; got -1.0; expected a "
        "real above 0\n" +
        kFrom + "1 error")
           .c_str(),
       espalier::RecipeError);
-  CHECK_THROWS_AS(good().logit_loss(*block("loss", "none"), host), espalier::RecipeError);
+  CHECK_THROWS_AS(good().loss(*block("loss", "none"), host), espalier::RecipeError);
 }

@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include "espalier/sdk/feature_loss.hpp"
 #include "espalier/sdk/loss.hpp"
 
 namespace espalier::reference {
@@ -54,6 +55,23 @@ class CrossEntropy : public LogitLoss {
 
  private:
   bool closed_form_;
+};
+
+// Mean squared difference over channels, after a projection from the student's width to the teacher's that all pairs
+// share.
+class ProjectedMse : public FeatureLoss {
+ public:
+  explicit ProjectedMse(std::vector<FeaturePair> pairs) : pairs_(std::move(pairs)) {}
+  FeaturePlan plan(const ModelSpec& student, const ModelSpec& teacher) const override {
+    const at::Tensor ramp = at::arange(teacher.hidden * student.hidden, at::kFloat).view({teacher.hidden, -1});
+    return {pairs_, {(ramp * 0.7).sin() * 0.2}};
+  }
+  at::Tensor forward(const FeatureRows& rows) const override {
+    return (at::linear(rows.student, rows.parameters.at(0)) - rows.teacher).square().mean(-1);
+  }
+
+ private:
+  std::vector<FeaturePair> pairs_;
 };
 
 }  // namespace espalier::reference

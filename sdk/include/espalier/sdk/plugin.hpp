@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "espalier/sdk/axis.hpp"
+#include "espalier/sdk/feature_loss.hpp"
 #include "espalier/sdk/host.hpp"
 #include "espalier/sdk/loss.hpp"
 #include "espalier/sdk/metric.hpp"
@@ -52,6 +53,8 @@ class ESPALIER_SDK_VISIBLE Registrar {
                               std::unique_ptr<Factory<LogitLoss>> factory) = 0;
   virtual void add_scheduler(const std::string& name, const std::string& doc,
                              std::unique_ptr<Factory<Scheduler>> factory) = 0;
+  virtual void add_feature_loss(const std::string& name, const std::string& doc,
+                                std::unique_ptr<Factory<FeatureLoss>> factory) = 0;
 };
 
 }  // namespace abi_1
@@ -84,9 +87,11 @@ void Registrar::add(const std::string& name, const std::string& doc) {
     add_axis(name, doc, std::make_unique<detail::FactoryOf<PruningAxis, T>>());
   } else if constexpr (std::is_base_of_v<LogitLoss, T>) {
     add_logit_loss(name, doc, std::make_unique<detail::FactoryOf<LogitLoss, T>>());
+  } else if constexpr (std::is_base_of_v<FeatureLoss, T>) {
+    add_feature_loss(name, doc, std::make_unique<detail::FactoryOf<FeatureLoss, T>>());
   } else {
     static_assert(std::is_base_of_v<Scheduler, T>,
-                  "a component is an ImportanceMetric, PruningAxis, LogitLoss or Scheduler");
+                  "a component is an ImportanceMetric, PruningAxis, LogitLoss, FeatureLoss or Scheduler");
     add_scheduler(name, doc, std::make_unique<detail::FactoryOf<Scheduler, T>>());
   }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "espalier/sdk/axis.hpp"
+#include "espalier/sdk/feature_loss.hpp"
 #include "espalier/sdk/loss.hpp"
 #include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/options.hpp"
