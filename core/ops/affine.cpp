@@ -86,4 +86,12 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   return onednn(a, b.t());
 }
 
+void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
+  if (use_onednn(a, b)) {  // it has no form that writes into a tensor
+    accumulate ? out.add_(onednn(a, b.t())) : out.copy_(onednn(a, b.t()));
+  } else {
+    accumulate ? out.addmm_(a, b) : at::mm_out(out, a, b);
+  }
+}
+
 }  // namespace espalier

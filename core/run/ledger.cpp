@@ -32,7 +32,7 @@ void Ledger::begin(const std::string& stage, const std::string& inputs) {
 
 void Ledger::finish(const std::string& stage, const std::string& outputs, double seconds) {
   stages_[stage]["outputs"] = outputs;
-  timings_[stage] = seconds;
+  timings_[stage] = seconds + earlier_[stage];
   write_json(files_.timings(), timings_);
   write_json(files_.ledger(), stages_);  // last: a stage without this line is run again
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,12 +20,15 @@ class Ledger {
   // Did the stage begin with these inputs, so that what lies there may be resumed?
   bool began(const std::string& stage, const std::string& inputs) const;
   void begin(const std::string& stage, const std::string& inputs);
+  // A stage goes on from what earlier sessions left, which took this long: finish adds it.
+  void resumed(const std::string& stage, double seconds) { earlier_[stage] = seconds; }
   void finish(const std::string& stage, const std::string& outputs, double seconds);
   double seconds(const std::string& stage) const;  // 0 when unknown
 
  private:
   RunFiles files_;
   nlohmann::json stages_, timings_;
+  std::map<std::string, double> earlier_;
 };
 
 }  // namespace espalier

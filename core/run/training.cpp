@@ -83,7 +83,9 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
       return evaluate(model, run.data(DataPart::valid), options).nll;
     };
   }
-  return train(job);
+  const TrainResult result = train(job);
+  run.ledger().resumed(stage, result.earlier_seconds);
+  return result;
 }
 
 TrainingFiles training_files(const Run& run, const std::string& stage) {

@@ -11,6 +11,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/base/error.hpp"
+#include "core/ops/ops.hpp"
 
 namespace espalier {
 namespace {
@@ -21,12 +22,9 @@ constexpr std::int64_t kDropped = -100;
 
 // out (+)= a · b, where `out` may be wider than the operands: the sum is then float32 too where the device can.
 void gemm(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
-  if (a.scalar_type() == out.scalar_type()) {
-    accumulate ? out.addmm_(a, b) : at::mm_out(out, a, b);
-    return;
-  }
-  const at::Tensor product = a.is_cuda() ? at::mm(a, b, out.scalar_type()) : at::mm(a, b);
-  accumulate ? out.add_(product) : out.copy_(product);
+  if (a.scalar_type() == out.scalar_type()) return product_into(out, a, b, accumulate);
+  const at::Tensor result = a.is_cuda() ? at::mm(a, b, out.scalar_type()) : at::mm(a, b);
+  accumulate ? out.add_(result) : out.copy_(result);
 }
 
 // The first rows of a buffer that is made anew only when it is too small or of another kind.
@@ -140,7 +138,7 @@ class Sweep {
     const at::Tensor narrow_RV = gradient_RV.to(hidden_RH.scalar_type());
     gemm(weight_gradient_, narrow_RV.t(), hidden_RH, true);
     if (indices_.defined()) {
-      hidden_gradient.index_copy_(0, indices_.narrow(0, begin, count), at::mm(narrow_RV, weight_VH));
+      hidden_gradient.index_copy_(0, indices_.narrow(0, begin, count), product(narrow_RV, weight_VH));
     } else {
       at::Tensor out_RH = hidden_gradient.narrow(0, begin, count);
       gemm(out_RH, narrow_RV, weight_VH, false);

@@ -111,15 +111,15 @@ class Session {
     if (state_.step > 0) {
       spdlog::info("{}: goes on after step {} of {}", plan_.label, state_.step, plan_.steps);
     }
+    earlier_seconds_ = state_.seconds;
     if (state_.step < plan_.steps) {
-      seconds_before_ = state_.seconds;
       began_ = Clock::now();
       if (needs_teacher_) teacher_head_ = job_.teacher->outer()[Role::head];
       loop();
     } else if (checkpoints_.last().empty()) {
       checkpoints_.save(state_, optimizer_);  // no steps at all: the start is the end
     }
-    return {state_.step, state_.tokens, state_.seconds};
+    return {state_.step, state_.tokens, state_.seconds, earlier_seconds_};
   }
 
  private:
@@ -155,7 +155,7 @@ class Session {
     const auto due = [&](std::int64_t every) { return every > 0 && (state_.step % every == 0 || last); };
     std::optional<double> nll;
     if (job_.evaluate && due(plan_.eval_every)) nll = evaluate();
-    state_.seconds = seconds_before_ + seconds_since(began_);
+    state_.seconds = earlier_seconds_ + seconds_since(began_);
     if (due(plan_.log_every) || nll) log(values, nll, metrics);
     bar.update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
     if (job_.on_step) job_.on_step(state_.step);
@@ -299,7 +299,7 @@ class Session {
   HeadWorkspace workspace_;
   TrainState state_;
   Clock::time_point began_;
-  double seconds_before_ = 0.0;
+  double earlier_seconds_ = 0.0;
   std::int64_t unlogged_tokens_ = 0;
   double unlogged_seconds_ = 0.0, tokens_per_second_ = 0.0;
 };

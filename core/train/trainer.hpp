@@ -45,7 +45,8 @@ struct TrainJob {
 
 struct TrainResult {
   std::int64_t steps = 0, tokens = 0;
-  double seconds = 0.0;  // of all sessions of this run together
+  double seconds = 0.0;          // of all sessions of this run together
+  double earlier_seconds = 0.0;  // of those before this one
 };
 
 // Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every

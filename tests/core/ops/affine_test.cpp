@@ -21,6 +21,11 @@ TEST_CASE("affine is x·Wᵀ + b for any shape, stride and dtype") {
     CHECK(difference(affine(x[0][0], weight, bias), exact[0][0]) < 2e-5);
     CHECK(difference(affine(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble)), exact) < 1e-12);
     CHECK(difference(product(x[0], weight.t()), exact[0] - bias) < 2e-5);
+    at::Tensor out = at::full({rows, 36}, 7.0);
+    product_into(out, x[0], weight.t(), false);
+    CHECK(difference(out, exact[0] - bias) < 2e-5);
+    product_into(out, x[0], weight.t(), true);
+    CHECK(difference(out, 2 * (exact[0] - bias)) < 4e-5);
   }
   CHECK((affine(at::zeros({0, 5}), at::zeros({3, 5})).sizes() == at::IntArrayRef({0, 3})));
 }

@@ -145,7 +145,10 @@ TEST_CASE("a run that crashed between checkpoints ends with the bytes of one tha
   }
   TinyRun run(broken);
   run.job.plan.save_every = 3;
-  CHECK(run_to_the_end(run).steps == 12);
+  const TrainResult result = run_to_the_end(run);
+  CHECK(result.steps == 12);
+  CHECK(result.earlier_seconds > 0.0);
+  CHECK(result.seconds > result.earlier_seconds);
   CHECK(reference::outcome(broken, 12) == reference::outcome(folder.path() / "whole", 12));
 }
 
