@@ -48,10 +48,13 @@ int new_plugin(const CommandLine& line, const std::vector<std::string>& words, c
 
 int verb_plugins(const Arguments& arguments) {
   po::options_description own;
-  own.add_options()("plugin", po::value<std::vector<std::string>>()->composing(),
-                    "a library besides the search path; may be repeated")(
-      "output,o", po::value<std::string>(), "new: the project's folder; NAME when absent")(
-      "cuda", "new: with a kernel for the GPU");
+  // clang-format off
+  own.add_options()
+      ("plugin", po::value<std::vector<std::string>>()->composing(), "a library besides the search path; may be repeated")
+      ("markdown", "show: as a page of documentation")
+      ("output,o", po::value<std::string>(), "new: the project's folder; NAME when absent")
+      ("cuda", "new: with a kernel for the GPU");
+  // clang-format on
   CommandLine line("plugins", own, {"ACTION..."});
   if (!line.parse(arguments)) return 0;
   const std::vector<std::string> words = line.all("ACTION");
@@ -66,7 +69,8 @@ int verb_plugins(const Arguments& arguments) {
   if (words[0] == "list" && name.empty()) {
     line.json() ? print_json(plugins_json(registry, "")) : void(std::cout << plugins_list_text(registry));
   } else if (words[0] == "show") {
-    line.json() ? print_json(plugins_json(registry, name)) : void(std::cout << plugins_show_text(registry, name));
+    const auto text = line.has("markdown") ? plugins_show_markdown : plugins_show_text;
+    line.json() ? print_json(plugins_json(registry, name)) : void(std::cout << text(registry, name));
   } else {
     const std::vector<std::string> actions = {"list", "show", "new"};
     reject("espalier plugins: unknown action; got '{}'; expected {}{}", words[0], any_of(actions),

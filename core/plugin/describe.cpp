@@ -56,6 +56,24 @@ nlohmann::json to_json(const FieldInfo& field) {
   return json;
 }
 
+// A table's cell: a bar would end it.
+std::string cell(std::string text) {
+  for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.replace(at, 1, "\\|");
+  return text;
+}
+
+std::string show_markdown(const ComponentInfo& component) {
+  std::string text = fmt::format("## {} `{}`\n\n{} (plugin {} {})\n\n", component.kind, component.name, component.doc,
+                                 component.plugin.name, component.plugin.version);
+  if (component.fields.empty()) return text + "It has no options.\n";
+  text += "| option | default | expects | what it does |\n|---|---|---|---|\n";
+  for (const FieldInfo& field : component.fields) {
+    text += fmt::format("| `{}` | `{}` | {} | {} |\n", field.name, cell(to_text(field.fallback)),
+                        cell(expectation(field.type, field.limits)), cell(field.doc));
+  }
+  return text;
+}
+
 std::string show(const Registry& registry, const ComponentInfo& component) {
   std::string text = fmt::format("{} {}: {}\n", component.kind, component.name, component.doc);
   std::vector<std::vector<std::string>> facts = {{"plugin", component.plugin.name + " " + component.plugin.version},
@@ -100,6 +118,14 @@ std::string plugins_show_text(const Registry& registry, const std::string& name)
   std::string text;
   for (const ComponentInfo& component : named(registry, name)) {
     text += (text.empty() ? "" : "\n") + show(registry, component);
+  }
+  return text;
+}
+
+std::string plugins_show_markdown(const Registry& registry, const std::string& name) {
+  std::string text;
+  for (const ComponentInfo& component : named(registry, name)) {
+    text += (text.empty() ? "" : "\n") + show_markdown(component);
   }
   return text;
 }

@@ -17,6 +17,9 @@ std::string plugins_list_text(const Registry& registry);
 // Throws RecipeError with "did you mean" when there is none.
 std::string plugins_show_text(const Registry& registry, const std::string& name);
 
+// The same for a page of documentation: a heading and a table of options for each component.
+std::string plugins_show_markdown(const Registry& registry, const std::string& name);
+
 // The same as a list of objects: kind, name, doc, plugin {name, version, library}, options [{name, type, default, …}].
 nlohmann::json plugins_json(const Registry& registry, const std::string& name);
 

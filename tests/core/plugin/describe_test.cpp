@@ -59,6 +59,21 @@ TEST_CASE("a component is shown with its library and its options") {
                        espalier::RecipeError);
 }
 
+TEST_CASE("a page of documentation has a table of options") {
+  Registry registry;
+  espalier::load_plugin(fixture("good"), registry);
+  CHECK(espalier::plugins_show_markdown(registry, "soft") ==
+        "## loss `soft`\n\na loss with an option of each type (plugin good 1.2.3)\n\n"
+        "| option | default | expects | what it does |\n|---|---|---|---|\n"
+        "| `flag` | `true` | a bool | a bool |\n"
+        "| `count` | `3` | an integer from 0 to 9 | an integer |\n"
+        "| `temperature` | `1.0` | a real above 0 | softens both distributions |\n"
+        "| `tail` | `\"bucket\"` | \"zero\" or \"bucket\" | what stands for the rest |\n"
+        "| `layers` | `[]` | a list of integers, each of at least 0 | which layers |\n");
+  CHECK(espalier::plugins_show_markdown(registry, "rising") ==
+        "## scheduler `rising`\n\nthe step's number (plugin good 1.2.3)\n\nIt has no options.\n");
+}
+
 TEST_CASE("JSON says the same, with types for scripts") {
   Registry registry;
   espalier::load_plugin(fixture("good"), registry);

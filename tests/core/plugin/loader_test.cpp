@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/plugin/loader.hpp"
 
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+
 #include <string>
 
 #include "support.hpp"
@@ -42,6 +45,23 @@ TEST_CASE("a plugin built for another host is refused before its code runs") {
           .c_str());
   CHECK_THROWS_AS(load_plugin(fixture("wrong_abi"), registry), espalier::Error);
   CHECK(registry.plugins().empty());
+}
+
+TEST_CASE("a plugin of the previous minor version works while the ABI is the same") {
+  Registry registry;
+  load_plugin(fixture("older_minor"), registry);
+  REQUIRE(registry.plugins().size() == 1);
+  CHECK(registry.plugins()[0].version == OLDER_VERSION);  // of the SDK that it was built with
+  CHECK(registry.plugins()[0].version != ESPALIER_VERSION);
+  const espalier_test::TestHost host;
+  const espalier::Component metric = espalier_test::block("metric", "older", "value", espalier::Value{2.5});
+  const auto older = registry.metric(*metric, host);
+  older->begin({.axis = "ffn", .units = 3});
+  CHECK(at::equal(older->scores(), at::full({3}, 2.5f)));
+  const espalier::Component loss = espalier_test::block("loss", "older");
+  CHECK_THROWS_WITH_AS(registry.loss(*loss, host).on_logits->needs_teacher(),
+                       ("in loss 'older' (plugin older_minor " OLDER_VERSION "): not in this version"),
+                       espalier::Error);
 }
 
 TEST_CASE("a plugin without an entry, or with a wrong one, is refused") {
