@@ -73,6 +73,7 @@ int verb_verify(const Arguments& arguments);
 int verb_inspect(const Arguments& arguments);
 int verb_pack(const Arguments& arguments);
 int verb_plugins(const Arguments& arguments);
+int plugins_new(const CommandLine& line, const std::vector<std::string>& words, const Registry& registry);
 int verb_doctor(const Arguments& arguments);
 
 }  // namespace espalier

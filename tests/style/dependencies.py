@@ -23,7 +23,7 @@ RANKS = [
     ["checkpoint", "data", "ops"],
     ["forward"],
     ["importance", "prune", "train", "eval"],
-    ["run", "report"],
+    ["run", "report", "scaffold"],
     ["cli"],
 ]
 RANK = {folder: rank for rank, folders in enumerate(RANKS) for folder in folders}
