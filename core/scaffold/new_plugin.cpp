@@ -44,6 +44,12 @@ const Kind& kind_named(const std::string& name) {
   reject("espalier plugins new: unknown kind; got '{}'; expected {}{}", name, any_of(names), did_you_mean(name, names));
 }
 
+// The header that holds a kind's contract, without its ending.
+std::string header_of(std::string kind) {
+  std::replace(kind.begin(), kind.end(), '-', '_');
+  return kind;
+}
+
 std::string replaced(std::string_view text, const std::map<std::string, std::string>& words) {
   std::string result(text);
   for (const auto& [word, value] : words) {
@@ -77,8 +83,10 @@ std::string chosen_lines(std::string_view text, bool cuda) {
 
 // The files of the project: path and text.
 std::map<std::string, std::string> project_files(const NewPlugin& wanted) {
-  const std::map<std::string, std::string> words = {
-      {"@name@", wanted.name}, {"@Class@", class_name(wanted.name)}, {"@Title@", kind_named(wanted.kind).title}};
+  const std::map<std::string, std::string> words = {{"@name@", wanted.name},
+                                                    {"@Class@", class_name(wanted.name)},
+                                                    {"@Title@", kind_named(wanted.kind).title},
+                                                    {"@header@", header_of(wanted.kind)}};
   std::map<std::string, std::string> files;
   for (const TemplateFile& file : template_files()) {
     for (const std::string& folder : {std::string("common/"), wanted.kind + "/cuda/", wanted.kind + "/"}) {
