@@ -24,7 +24,7 @@ struct Kind {
 
 constexpr std::array kKinds = {
     Kind{"metric", "An importance metric", true}, Kind{"axis", "A pruning axis", false},
-    Kind{"loss", "A loss on logits", true},       Kind{"feature-loss", "A loss on hidden states", false},
+    Kind{"loss", "A loss on logits", true},       Kind{"feature-loss", "A loss on hidden states", true},
     Kind{"scheduler", "A scheduler", false},
 };
 
