@@ -1,37 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/Parallel.h>
+
 #include <iostream>
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
+#include "core/check/check.hpp"
 #include "core/cli/command_line.hpp"
 #include "core/plugin/describe.hpp"
 #include "core/plugin/loader.hpp"
 
 namespace espalier {
+namespace {
 
-int verb_plugins(const Arguments& arguments) {
-  po::options_description own;
-  own.add_options()("plugin", po::value<std::vector<std::string>>()->composing(),
-                    "a library besides the search path; may be repeated");
-  CommandLine line("plugins", own, {"ACTION..."});
-  if (!line.parse(arguments)) return 0;
-  const std::vector<std::string> words = line.all("ACTION");
+int list_or_show(const CommandLine& line, const std::string& action, const std::string& name) {
   Registry registry;
   std::vector<fs::path> named;
   for (const std::string& path : line.all("plugin")) named.emplace_back(path);
   load_plugins(named, registry);
-  const std::string name = words.size() > 1 ? words[1] : "";
-  if (words.size() > 2)
-    reject("espalier plugins: too many words; got '{}'; expected list, show or show NAME", words[2]);
-  if (words[0] == "list" && name.empty()) {
+  if (action == "list") {
     line.json() ? print_json(plugins_json(registry, "")) : void(std::cout << plugins_list_text(registry));
-  } else if (words[0] == "show") {
-    line.json() ? print_json(plugins_json(registry, name)) : void(std::cout << plugins_show_text(registry, name));
   } else {
-    reject("espalier plugins: unknown action; got '{}'; expected 'list' or 'show'{}", words[0],
-           did_you_mean(words[0], {"list", "show"}));
+    line.json() ? print_json(plugins_json(registry, name)) : void(std::cout << plugins_show_text(registry, name));
   }
   return 0;
+}
+
+// Exit code 1 when a promise is broken, as for any plugin that cannot be used.
+int check(const CommandLine& line, const std::string& library) {
+  if (line.number("threads") == 0) at::set_num_threads(1);  // the models are tiny
+  const PluginCheck result = check_plugin(library, line.get("only"));
+  line.json() ? print_json(check_json(result)) : void(std::cout << check_text(result));
+  return result.ok() ? 0 : 1;
+}
+
+}  // namespace
+
+int verb_plugins(const Arguments& arguments) {
+  po::options_description own;
+  own.add_options()("plugin", po::value<std::vector<std::string>>()->composing(),
+                    "a library besides the search path; may be repeated")("only", po::value<std::string>(),
+                                                                          "check: one component of the library");
+  CommandLine line("plugins", own, {"ACTION..."});
+  if (!line.parse(arguments)) return 0;
+  const std::vector<std::string> words = line.all("ACTION");
+  const std::string &action = words[0], name = words.size() > 1 ? words[1] : "";
+  if (words.size() > 2)
+    reject("espalier plugins: too many words; got '{}'; expected list, show, show NAME or check FILE", words[2]);
+  if (line.has("only") && action != "check")
+    reject("espalier plugins {}: --only belongs to check; got --only {}", action, line.get("only"));
+  if (action == "check") {
+    if (name.empty()) reject("espalier plugins check: no library; expected espalier plugins check FILE");
+    return check(line, name);
+  }
+  if (action != "show" && (action != "list" || !name.empty())) {
+    reject("espalier plugins: unknown action; got '{}'; expected 'list', 'show' or 'check'{}", action,
+           did_you_mean(action, {"list", "show", "check"}));
+  }
+  return list_or_show(line, action, name);
 }
 
 }  // namespace espalier
