@@ -24,3 +24,17 @@ function(espalier_add_plugin name)
     LINK_DEPENDS ${ESPALIER_PLUGIN_EXPORTS})
   target_link_options(${name} PRIVATE -Wl,-z,defs -Wl,--version-script=${ESPALIER_PLUGIN_EXPORTS})
 endfunction()
+
+# espalier_add_plugin_test(name)
+# A test that fails when a component of the plugin breaks a promise: `espalier plugins check`.
+function(espalier_add_plugin_test name)
+  if(NOT TARGET ${name})
+    message(FATAL_ERROR "espalier_add_plugin_test(${name}): no such target; expected one of espalier_add_plugin")
+  endif()
+  if(TARGET espalier)  # inside Espalier's own build
+    set(program $<TARGET_FILE:espalier>)
+  else()
+    set(program ${ESPALIER_PROGRAM})
+  endif()
+  add_test(NAME plugin_check_${name} COMMAND ${program} plugins check $<TARGET_FILE:${name}>)
+endfunction()
