@@ -3,6 +3,9 @@
 // to show: `espalier plugins check`.
 #pragma once
 
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>

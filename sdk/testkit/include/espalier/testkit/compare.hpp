@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -49,8 +50,9 @@ inline std::string brief(const at::Tensor& tensor) {
   std::string text = "[";
   for (std::int64_t i = 0; i < std::min(kShown, flat.numel()); ++i) {
     char number[32];
-    std::snprintf(number, sizeof number, "%s%.7g", i == 0 ? "" : ", ", flat[i].item<double>());
-    text += number;
+    const double value = flat[i].item<double>();
+    std::snprintf(number, sizeof number, "%.7g", value);
+    text += concat(i == 0 ? "" : ", ", value == value ? number : "nan");  // never "-nan"
   }
   return text + (flat.numel() > kShown ? concat(", ...] of shape ", tensor.sizes()) : "]");
 }

@@ -2,6 +2,8 @@
 // What a loss on logits promises.
 #pragma once
 
+#include <ATen/core/grad_mode.h>
+
 #include <memory>
 #include <string>
 #include <utility>

@@ -2,6 +2,7 @@
 // Making components as the host would: from options, checked first.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <map>

@@ -2,6 +2,7 @@
 // What a scheduler promises, over runs of several lengths.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>

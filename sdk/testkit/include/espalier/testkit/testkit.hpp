@@ -6,6 +6,7 @@
 
 #include <iostream>
 #include <string>
+#include <type_traits>
 
 #include "espalier/testkit/axis.hpp"
 #include "espalier/testkit/feature_loss.hpp"
