@@ -14,7 +14,7 @@ using namespace espalier;
 int usage() {
   std::cout << "espalier " ESPALIER_VERSION ": prunes language models and distils them\n\nespalier VERB …\n";
   for (const Verb& verb : verbs())
-    std::cout << fmt::format("  {:<9}{:<22}{}\n", verb.name, verb.arguments, verb.summary);
+    std::cout << fmt::format("  {:<9}{:<34}{}\n", verb.name, verb.arguments, verb.summary);
   std::cout << "\nEvery verb explains itself: espalier VERB --help\n";
   return 0;
 }

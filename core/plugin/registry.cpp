@@ -252,6 +252,24 @@ std::unique_ptr<Scheduler> Registry::scheduler(ComponentBlock& block, const Host
   return state_->create(state_->schedulers, block, host);
 }
 
+template <class Interface>
+const Factory<Interface>* Registry::factory(const std::string& name) const {
+  const Factory<Interface>* found = nullptr;
+  State::each_kind(*state_, [&](const auto& kind) {
+    if constexpr (std::is_same_v<decltype(kind), const State::Kind<Interface>&>) {
+      const auto entry = kind.entries.find(name);
+      if (entry != kind.entries.end()) found = entry->second.factory.get();
+    }
+  });
+  return found;
+}
+
+template const Factory<ImportanceMetric>* Registry::factory(const std::string& name) const;
+template const Factory<PruningAxis>* Registry::factory(const std::string& name) const;
+template const Factory<LogitLoss>* Registry::factory(const std::string& name) const;
+template const Factory<FeatureLoss>* Registry::factory(const std::string& name) const;
+template const Factory<Scheduler>* Registry::factory(const std::string& name) const;
+
 void Registry::add_metric(const std::string& name, const std::string& doc,
                           std::unique_ptr<Factory<ImportanceMetric>> factory) {
   state_->add(state_->metrics, name, doc, std::move(factory));

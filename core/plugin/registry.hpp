@@ -57,6 +57,11 @@ class Registry final : public Registrar {
   Loss loss(ComponentBlock& block, const Host& host) const;
   std::unique_ptr<Scheduler> scheduler(ComponentBlock& block, const Host& host) const;
 
+  // The plugin's own factory, nullptr when there is none of this name: what its instances throw arrives as it was
+  // thrown. For judging a component; everything else goes through the methods above.
+  template <class Interface>
+  const Factory<Interface>* factory(const std::string& name) const;
+
  protected:
   void add_metric(const std::string& name, const std::string& doc,
                   std::unique_ptr<Factory<ImportanceMetric>> factory) override;

@@ -25,6 +25,11 @@ std::int64_t HeadsAxis::step(const ModelSpec& spec) const {
 
 std::vector<std::int64_t> HeadsAxis::choose(const LayerSpec& layer, const std::vector<double>& scores,
                                             std::int64_t keep) const {
+  // Layers with other numbers of groups: keeping the extent of the smallest one may be more than a step.
+  if (keep % layer.kv_groups != 0) {
+    throw RecipeError(concat("keep of axis 'heads' does not divide over the KV groups of every layer; got ", keep,
+                             "; expected a multiple of ", layer.kv_groups));
+  }
   const std::int64_t width = layer.heads_per_group;
   std::vector<std::int64_t> kept;
   for (std::int64_t first = 0; first < layer.heads(); first += width) {

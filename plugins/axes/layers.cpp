@@ -8,7 +8,8 @@
 namespace espalier::plugins {
 namespace {
 
-// All but the run of `removed` layers with the smallest sum; the first such run on ties.
+// All but the run of `removed` layers with the smallest sum; of equal runs the last one goes: ties keep the lower
+// index.
 std::vector<std::int64_t> without_weakest_run(const std::vector<double>& scores, std::int64_t removed) {
   const auto layers = static_cast<std::int64_t>(scores.size());
   std::int64_t best = 0;
@@ -16,7 +17,7 @@ std::vector<std::int64_t> without_weakest_run(const std::vector<double>& scores,
   for (std::int64_t first = 0; first + removed <= layers; ++first) {
     // Summed afresh for each run, so that equal runs have equal sums.
     const double sum = std::accumulate(scores.begin() + first, scores.begin() + first + removed, 0.0);
-    if (first == 0 || sum < smallest) best = first, smallest = sum;
+    if (first == 0 || sum <= smallest) best = first, smallest = sum;
   }
   std::vector<std::int64_t> kept;
   for (std::int64_t layer = 0; layer < layers; ++layer) {

@@ -59,3 +59,12 @@ function(_espalier_add_plugin name)
       CUDA_VISIBILITY_PRESET hidden)
   endif()
 endfunction()
+
+# espalier_add_plugin_test(name)
+# A test that fails when a component of the plugin breaks a promise: `espalier plugins check`.
+function(espalier_add_plugin_test name)
+  if(NOT TARGET ${name})
+    message(FATAL_ERROR "espalier_add_plugin_test(${name}): no such target; expected one of espalier_add_plugin")
+  endif()
+  add_test(NAME plugin_check_${name} COMMAND espalier::program plugins check $<TARGET_FILE:${name}>)
+endfunction()

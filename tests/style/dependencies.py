@@ -24,6 +24,7 @@ RANKS = [
     ["forward"],
     ["importance", "prune", "train", "eval"],
     ["run", "report", "scaffold"],
+    ["check"],
     ["cli"],
 ]
 RANK = {folder: rank for rank, folders in enumerate(RANKS) for folder in folders}

@@ -69,6 +69,15 @@ TEST_CASE("query heads are ranked inside their group and the same number is kept
   CHECK(make<HeadsAxis>().select(spec_of(1), scores_of({{1, 1, 1, 1, 1, 1}}), 2).kept == Lists{{0, 3}});
 }
 
+TEST_CASE("query heads that cannot be the same number in each group of every layer are refused") {
+  ModelSpec spec = spec_of(2);
+  spec.layers[1].kv_groups = 4;
+  CHECK_THROWS_WITH_AS(
+      make<HeadsAxis>().select(spec, scores_of({{6, 5, 4, 3, 2, 1}, {12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1}}), 6),
+      "keep of axis 'heads' does not divide over the KV groups of every layer; got 6; expected a multiple of 4",
+      espalier::RecipeError);
+}
+
 TEST_CASE("steps: the granularity, for heads together with the KV groups") {
   const Value four{std::int64_t{4}}, three{std::int64_t{3}};
   CHECK(make<HiddenAxis>({{"granularity", four}}).step(spec_of(1)) == 4);
@@ -86,9 +95,9 @@ TEST_CASE("without contiguous, single layers go; with it, the run whose sum is s
   CHECK(make<LayersAxis>({{"contiguous", {true}}}).select(spec_of(6), scores, 4).kept == Lists{{0, 1, 2, 5}});
 }
 
-TEST_CASE("of equal runs the first one is removed") {
+TEST_CASE("of equal runs the last one is removed, so that ties keep the lower index") {
   const Scores scores = scores_of({{5, 1, 2, 5, 2, 1, 5}});
-  CHECK(make<LayersAxis>({{"contiguous", {true}}}).select(spec_of(7), scores, 5).kept == Lists{{0, 3, 4, 5, 6}});
+  CHECK(make<LayersAxis>({{"contiguous", {true}}}).select(spec_of(7), scores, 5).kept == Lists{{0, 1, 2, 3, 6}});
 }
 
 TEST_CASE("a layer without an MLP or without attention keeps no units of it") {

@@ -1,40 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/support/tiny_model.hpp"
+#include "core/check/tiny_model.hpp"
 
 #include <ATen/ATen.h>
 
-#include "core/base/error.hpp"
 #include "core/base/random.hpp"
 #include "core/run/save_model.hpp"
+#include "espalier/testkit/specs.hpp"
 
-namespace espalier::test {
+namespace espalier {
 
-ModelSpec tiny_spec(const std::string& family) {
-  ModelSpec spec;
-  spec.family = family;
-  spec.hidden = 24;
-  spec.vocab = 31;
-  spec.max_positions = 64;
-  LayerSpec layer;
-  layer.kv_groups = 2;
-  layer.heads_per_group = 3;
-  layer.head_dim = 6;
-  layer.ffn = 20;
-  if (family == "mistral") layer.sliding_window = 5;
-  spec.layers.assign(3, layer);
-  spec.qkv_bias = family == "qwen2";
-  spec.qk_norm = family == "qwen3";
-  spec.tied = family == "qwen3";
-  if (family == "llama") spec.qkv_bias = spec.o_bias = spec.mlp_bias = true;
-  if (family == "nemotron") {
-    spec.norm = Norm::layernorm_1p;
-    spec.activation = Activation::relu2;
-    spec.gated = false;
-    spec.rope.partial = 0.5;
-    for (LayerSpec& each : spec.layers) each.head_dim = 8;
-  }
-  return spec;
-}
+ModelSpec tiny_spec(const std::string& family) { return testkit::small_spec(family); }
 
 fs::path write_tiny(const fs::path& folder, const ModelSpec& spec, std::uint64_t seed, at::ScalarType dtype) {
   SaveRequest request;
@@ -57,4 +32,4 @@ fs::path write_tiny(const fs::path& folder, const ModelSpec& spec, std::uint64_t
   return folder;
 }
 
-}  // namespace espalier::test
+}  // namespace espalier

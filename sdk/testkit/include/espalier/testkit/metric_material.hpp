@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Evidence for metrics, made up, and the ways of showing it.
+#pragma once
+
+#include <cstdint>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "espalier/sdk/metric.hpp"
+#include "espalier/testkit/compare.hpp"
+#include "espalier/testkit/specs.hpp"
+
+namespace espalier::testkit {
+
+struct MaterialSize {
+  std::int64_t units = 2, samples = 2, tokens = 2;
+};
+
+inline const char* name_of(Evidence evidence) {
+  constexpr const char* names[] = {"none", "activations", "block_io", "weights", "probe"};
+  return names[static_cast<int>(evidence)];
+}
+
+// All that one site is shown, before it is cut into observations.
+//   activations: inputs {(samples, tokens, units, channels)}
+//   block_io:    inputs and outputs, (samples, tokens, hidden) for each layer
+//   weights:     inputs (units, elements) of three tensors; of layers: (1, elements), three for each layer in turn
+//   probe:       losses (1 + units), the whole model's first
+struct Material {
+  Needs needs;
+  Site site;
+  MaterialSize size;
+  bool of_layers = false;
+  std::vector<at::Tensor> inputs, outputs;
+  at::Tensor losses;
+  std::string text;  // for examples
+};
+
+// Owns what an Observation refers to.
+struct Exhibit {
+  std::int64_t layer = 0, unit = 0;
+  at::Tensor input, output;
+  double loss = 0.0, base_loss = 0.0;
+  Observation observation() const {
+    return {.layer = layer, .unit = unit, .input = input, .output = output, .loss = loss, .base_loss = base_loss};
+  }
+};
+
+inline constexpr int kTensorsOfAUnit = 3;
+
+inline Material make_material(const AxisInfo& axis, const Needs& needs, const MaterialSize& size, std::uint64_t seed) {
+  Material made;
+  made.needs = needs;
+  made.size = size;
+  made.of_layers = removes_layers(axis);
+  const bool heads = axis.taps == std::vector<Tap>{Tap::o_proj_input};
+  const std::int64_t channels = needs.evidence == Evidence::activations && heads ? 3 : 1;
+  const bool whole_model = made.of_layers || (axis.shared && needs.evidence != Evidence::activations);
+  made.site = {axis.name, whole_model ? -1 : 0, size.units, channels, seed};
+  made.text = concat("axis '", axis.name, "', ", name_of(needs.evidence), ", ", size.units, " units");
+  if (channels > 1) made.text += concat(" of ", channels, " channels");
+  const bool of_data = needs.evidence == Evidence::activations || needs.evidence == Evidence::block_io;
+  if (of_data) made.text += concat(", ", size.samples, " samples of ", size.tokens, " tokens");
+  made.text += concat(", seed ", seed);
+  // Units of different sizes, so that no two scores are close by chance.
+  if (needs.evidence == Evidence::activations) {
+    const at::Tensor spread = at::arange(1, size.units + 1, at::kFloat).view({1, 1, size.units, 1});
+    made.inputs = {normal({size.samples, size.tokens, size.units, channels}, seed) * spread};
+  } else if (needs.evidence == Evidence::block_io) {
+    for (std::int64_t l = 0; l < size.units; ++l) {
+      const auto layer = static_cast<std::uint64_t>(l);
+      made.inputs.push_back(normal({size.samples, size.tokens, 5}, seed + 2 * layer));
+      made.outputs.push_back(made.inputs.back() + normal({size.samples, size.tokens, 5}, seed + 2 * layer + 1) *
+                                                      (0.1 * static_cast<double>(l + 1)));
+    }
+  } else if (needs.evidence == Evidence::weights) {
+    const std::int64_t tensors = kTensorsOfAUnit * (made.of_layers ? size.units : 1);
+    for (std::int64_t i = 0; i < tensors; ++i) {
+      const std::int64_t rows = made.of_layers ? 1 : size.units;
+      made.inputs.push_back(normal({rows, 4 + 2 * (i % kTensorsOfAUnit)}, seed + static_cast<std::uint64_t>(i)));
+    }
+  } else if (needs.evidence == Evidence::probe) {
+    made.losses = normal({size.units + 1}, seed).abs() + 2.0;
+  }
+  return made;
+}
+
+// Every tensor changed by `change`.
+template <class Change>
+Material changed(Material material, const std::string& how, Change&& change) {
+  for (at::Tensor& tensor : material.inputs) tensor = change(tensor);
+  for (at::Tensor& tensor : material.outputs) tensor = change(tensor);
+  if (material.losses.defined()) material.losses = change(material.losses);
+  material.text += ", " + how;
+  return material;
+}
+
+// Unit i shows what unit order[i] showed.
+inline Material permuted(Material material, const std::vector<std::int64_t>& order) {
+  const at::Tensor index = at::tensor(order, at::kLong);
+  const auto reorder = [&](std::vector<at::Tensor>& tensors, std::size_t each) {
+    const std::vector<at::Tensor> before = tensors;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      tensors[i] = before[static_cast<std::size_t>(order[i / each]) * each + i % each];
+    }
+  };
+  if (material.losses.defined()) {
+    material.losses =
+        at::cat({material.losses.narrow(0, 0, 1), material.losses.narrow(0, 1, index.numel()).index_select(0, index)});
+  } else if (material.of_layers) {
+    reorder(material.inputs, material.needs.evidence == Evidence::weights ? kTensorsOfAUnit : 1);
+    reorder(material.outputs, 1);
+  } else {
+    const std::int64_t dim = material.needs.evidence == Evidence::weights ? 0 : 2;
+    for (at::Tensor& tensor : material.inputs) tensor = tensor.index_select(dim, index);
+  }
+  material.text += ", units in the order " + listed(order);
+  return material;
+}
+
+// As the host shows it, in observations of so many samples; weights: in so many pieces as there are numbers in `cut`,
+// other elements in each. Probes are never cut.
+inline std::vector<Exhibit> observations(const Material& material, const std::vector<std::int64_t>& cut) {
+  std::vector<Exhibit> shown;
+  const Evidence evidence = material.needs.evidence;
+  if (evidence == Evidence::probe) {
+    for (std::int64_t unit = 0; unit < material.size.units; ++unit) {
+      shown.push_back(
+          {unit, unit, {}, {}, material.losses[unit + 1].item<double>(), material.losses[0].item<double>()});
+    }
+  } else if (evidence == Evidence::weights) {
+    for (std::size_t i = 0; i < material.inputs.size(); ++i) {
+      const std::int64_t unit = material.of_layers ? static_cast<std::int64_t>(i) / kTensorsOfAUnit : 0;
+      for (const at::Tensor& piece : material.inputs[i].chunk(static_cast<std::int64_t>(cut.size()), 1)) {
+        shown.push_back({unit, unit, piece.contiguous(), {}, 0.0, 0.0});
+      }
+    }
+  } else if (evidence != Evidence::none) {
+    std::int64_t first = 0;
+    for (const std::int64_t count : cut) {
+      for (std::size_t l = 0; l < material.inputs.size(); ++l) {
+        const auto layer = static_cast<std::int64_t>(l);
+        const at::Tensor output = material.outputs.empty() ? at::Tensor() : material.outputs[l].narrow(0, first, count);
+        shown.push_back({layer, layer, material.inputs[l].narrow(0, first, count), output, 0.0, 0.0});
+      }
+      first += count;
+    }
+  }
+  return shown;
+}
+
+}  // namespace espalier::testkit

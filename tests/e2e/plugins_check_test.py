@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`espalier plugins check`: exit codes, text and JSON, on a library that is right and on one that is not."""
+
+import json
+import os
+import pathlib
+import subprocess
+import unittest
+
+PROGRAM = pathlib.Path(os.environ["ESPALIER_PROGRAM"])
+GOOD = PROGRAM.parent / "plugins" / "libschedulers.so"
+BROKEN = PROGRAM.parent / "fixtures" / "plugins" / "libbroken_schedulers.so"
+
+
+class PluginsCheck(unittest.TestCase):
+    def check(self, *arguments):
+        return subprocess.run([PROGRAM, "plugins", "check", *arguments], capture_output=True, text=True)
+
+    def test_a_library_that_keeps_its_promises(self):
+        result = self.check(GOOD)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("\nscheduler cosine\n  ok       component/made", result.stdout)
+        self.assertTrue(result.stdout.endswith("2 of 2 components kept every promise\n"))
+
+    def test_a_broken_promise_is_named_with_its_smallest_case(self):
+        result = self.check(BROKEN, "--only", "jumps")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("  FAIL     scheduler/continuous ", result.stdout)
+        self.assertIn(
+            "  scheduler/continuous: the rate jumps; got 0.9 of the peak at once; expected at most 0.25\n"
+            "    smallest case: steps 4999 and 5000 of 10000\n"
+            "    read: scheduler.hpp, Scheduler\n",
+            result.stdout,
+        )
+        self.assertTrue(result.stdout.endswith("0 of 1 component kept every promise\n"))
+
+    def test_the_same_as_data(self):
+        result = self.check(BROKEN, "--json")
+        self.assertEqual(result.returncode, 1)
+        data = json.loads(result.stdout)
+        self.assertFalse(data["passed"])
+        verdicts = {component["name"]: component["passed"] for component in data["components"]}
+        self.assertEqual([name for name, passed in verdicts.items() if passed], ["sound"])
+
+    def test_mistakes_of_the_command_line(self):
+        for arguments, error in [
+            ([], "error: espalier plugins check: no library; expected espalier plugins check FILE"),
+            ([GOOD, "--only", "cosin"], "error: plugins check: plugin schedulers has no such component; got 'cosin'"),
+        ]:
+            result = self.check(*arguments)
+            self.assertEqual(result.returncode, 2)
+            self.assertTrue(result.stderr.startswith(error), result.stderr)
+
+    def test_what_cannot_be_loaded_is_refused_as_anywhere(self):
+        for name in ("no_entry", "wrong_abi", "undefined_symbol"):
+            result = self.check(BROKEN.parent / f"lib{name}.so")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(name, result.stderr)
+        result = self.check("nowhere.so")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stderr, "error: nowhere.so: no such file; expected a plugin (lib….so)\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
