@@ -27,7 +27,8 @@ const std::vector<Verb>& verbs() {
       {"verify", "RUN", "derives again what a run claims: digests, kept units, masked = sliced", verb_verify},
       {"inspect", "PATH", "what a checkpoint, scores, plan, token file, plugin or run holds", verb_inspect},
       {"pack", "IN... -o PREFIX", "text or JSONL to packed tokens", verb_pack},
-      {"plugins", "list | show | new | check", "the components that recipes can name; begins and checks a plugin", verb_plugins},
+      {"plugins", "list | show | new | check", "the components that recipes can name; begins and checks a plugin",
+       verb_plugins},
       {"doctor", "", "what this machine can do, and what is missing", verb_doctor},
   };
   return list;
