@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Set-up, build, and the main job: trains a small teacher, prunes it to half by width and by depth, distils both and a
-# control that starts from random weights, and compares them. About 3 minutes on 2 cores after the build.
+# control that starts from random weights, and compares them. 3 to 6 minutes on 2 cores after the build.
 #
 #   bash examples/quickstart.sh [--small] [-- OPTIONS OF ESPALIER RUN]
 #

@@ -4,7 +4,7 @@
 #
 #   bash tests/run.sh [--preset dev|asan|ci] [-R REGEX] [-- ARGUMENTS OF CTEST]
 #
-# With CI=true in the environment warnings are errors in every preset.
+# With CI=true in the environment warnings are errors in every preset, and folders are compiled as a whole.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,7 +27,7 @@ esac
 
 bash setup.sh --tests
 configure=(cmake --preset "$preset")
-if [ "${CI:-}" = true ]; then configure+=(-DESPALIER_WERROR=ON); fi
+if [ "${CI:-}" = true ]; then configure+=(-DESPALIER_WERROR=ON -DESPALIER_UNITY=ON); fi
 "${configure[@]}" >/dev/null
 cmake --build --preset "$preset" --parallel "$(bash tests/jobs.sh)"
 ctest --preset "$preset" "${ctest_arguments[@]}"

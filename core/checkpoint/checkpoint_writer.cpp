@@ -13,14 +13,16 @@
 #include "core/checkpoint/text.hpp"
 
 namespace espalier {
-namespace {
 
-constexpr std::int64_t kPieceElements = 4 << 20;  // converted at a time
-
+// A file of the checkpoint that is being written.
 struct Shard {
   std::string name;
   std::size_t begin = 0, end = 0;  // parameters
 };
+
+namespace {
+
+constexpr std::int64_t kPieceElements = 4 << 20;  // converted at a time
 
 std::uint64_t bytes_of(const Parameter& parameter, at::ScalarType dtype) {
   return static_cast<std::uint64_t>(parameter.elements()) * c10::elementSize(dtype);

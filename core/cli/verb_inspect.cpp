@@ -10,8 +10,8 @@ namespace espalier {
 namespace {
 
 // JSON as indented lines of "key: value", short lists on one line.
-void print_tree(const nlohmann::json& json, int depth) {
-  for (const auto& [key, value] : json.items()) {
+void print_tree(const nlohmann::json& tree, int depth) {
+  for (const auto& [key, value] : tree.items()) {
     const std::string indent(static_cast<std::size_t>(2 * depth), ' ');
     const std::string flat = value.dump();
     if (value.is_structured() && !value.empty() && flat.size() > 100) {

@@ -17,15 +17,9 @@ static_assert(std::endian::native == std::endian::little, "token files are littl
 
 namespace espalier {
 
-namespace {
-
-constexpr std::int64_t kLargestToken = std::numeric_limits<std::int32_t>::max();
-// Below this a scan costs less than a second, and is worth more than what PREFIX.json claims.
-constexpr std::size_t kScanAlways = std::size_t{1} << 30;
-
 // A file on disk as a whole; the views that select() makes share it.
-struct Store {
-  explicit Store(MappedFile file) : bin(std::move(file)) {}
+struct TokenStore {
+  explicit TokenStore(MappedFile file) : bin(std::move(file)) {}
 
   MappedFile bin;
   std::optional<fs::path> idx;
@@ -41,9 +35,15 @@ struct Store {
   mutable std::int64_t max_token = 0;
 };
 
+namespace {
+
+constexpr std::int64_t kLargestToken = std::numeric_limits<std::int32_t>::max();
+// Below this a scan costs less than a second, and is worth more than what PREFIX.json claims.
+constexpr std::size_t kScanAlways = std::size_t{1} << 30;
+
 // Calls `work` with a pointer of the file's own type.
 template <class Work>
-auto with_type(const Store& store, Work work) {
+auto with_type(const TokenStore& store, Work work) {
   const std::byte* data = store.bin.bytes().data();
   switch (store.type) {
     case TokenType::u8:
@@ -62,11 +62,11 @@ auto with_type(const Store& store, Work work) {
   return work(reinterpret_cast<const std::uint16_t*>(data));
 }
 
-[[noreturn]] void fail_token(const Store& store, std::int64_t token, std::int64_t at) {
+[[noreturn]] void fail_token(const TokenStore& store, std::int64_t token, std::int64_t at) {
   fail("{}: not a token; got {} at position {}; expected 0 to {}", store.bin.path().string(), token, at, kLargestToken);
 }
 
-void read_tokens(const Store& store, std::int64_t begin, std::int64_t end, std::int64_t* out) {
+void read_tokens(const TokenStore& store, std::int64_t begin, std::int64_t end, std::int64_t* out) {
   with_type(store, [&](const auto* data) {
     std::copy(data + begin, data + end, out);
     const auto wrong = [](std::int64_t token) { return token < 0 || token > kLargestToken; };
@@ -75,7 +75,7 @@ void read_tokens(const Store& store, std::int64_t begin, std::int64_t end, std::
   });
 }
 
-std::int64_t scan_max(const Store& store) {
+std::int64_t scan_max(const TokenStore& store) {
   return with_type(store, [&](const auto* data) {
     const auto [low, high] = std::minmax_element(data, data + store.size);
     if (*low < 0) fail_token(store, static_cast<std::int64_t>(*low), low - data);
@@ -103,10 +103,10 @@ Found find_files(const fs::path& path) {
   return {prefix, idx};
 }
 
-std::shared_ptr<Store> open_store(const fs::path& path, const std::string& token_type) {
+std::shared_ptr<TokenStore> open_store(const fs::path& path, const std::string& token_type) {
   const Found found = find_files(path);
   const PackPaths files(found.prefix);
-  auto store = std::make_shared<Store>(MappedFile(files.bin));
+  auto store = std::make_shared<TokenStore>(MappedFile(files.bin));
   const auto bytes = static_cast<std::int64_t>(store->bin.bytes().size());
   if (found.indexed) {
     TokenIndex index = read_token_index(files.idx, bytes);
@@ -143,16 +143,16 @@ std::shared_ptr<Store> open_store(const fs::path& path, const std::string& token
   return store;
 }
 
-// A run of tokens that lie together in the file.
-struct Segment {
-  std::int64_t begin;  // in the view
-  std::int64_t file_begin;
-};
-
 }  // namespace
 
 struct TokenFile::State {
-  std::shared_ptr<const Store> store;
+  // A run of tokens that lie together in the file.
+  struct Segment {
+    std::int64_t begin;  // in the view
+    std::int64_t file_begin;
+  };
+
+  std::shared_ptr<const TokenStore> store;
   std::vector<Segment> segments;
   std::vector<std::int64_t> ends;
   std::vector<std::int64_t> chosen;  // indices in the store; empty: all
@@ -168,7 +168,7 @@ struct TokenFile::State {
   void pieces(std::int64_t begin, std::int64_t end, Work work) const {
     ESPALIER_CHECK(0 <= begin && begin <= end && end <= size(), begin, " to ", end, " of ", size());
     auto segment = std::upper_bound(segments.begin(), segments.end(), begin,
-                                    [](std::int64_t at, const Segment& one) { return at < one.begin; });
+                                    [](std::int64_t at, const State::Segment& one) { return at < one.begin; });
     --segment;
     for (std::int64_t at = begin; at < end; ++segment) {
       const bool last = segment + 1 == segments.end();
@@ -254,7 +254,7 @@ DocumentRecord TokenFile::record(std::int64_t document) const {
 }
 
 std::int64_t TokenFile::max_token() const {
-  const Store& store = *state_->store;
+  const TokenStore& store = *state_->store;
   std::call_once(store.max_once, [&] {
     const bool trust = store.info && store.bin.bytes().size() > kScanAlways;
     store.max_token = trust ? store.info->max_token : scan_max(store);
@@ -263,7 +263,7 @@ std::int64_t TokenFile::max_token() const {
 }
 
 std::string TokenFile::digest() const {
-  const Store& store = *state_->store;
+  const TokenStore& store = *state_->store;
   std::call_once(store.digest_once, [&] {
     Digest whole;
     whole.add(digest_of_file(store.bin.path()));

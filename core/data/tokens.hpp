@@ -15,6 +15,8 @@
 
 namespace espalier {
 
+inline constexpr std::int64_t kIgnoredLabel = -100;  // of a token that is not learnt, as PyTorch has it
+
 enum class TokenType { u8, i8, i16, i32, i64, u16 };
 
 // What PREFIX.docs keeps of a document besides its tokens. The split into train and validation and the search for
@@ -70,7 +72,7 @@ class TrainingStream {
   TrainingStream(std::vector<TokenSource> sources, std::int64_t seq_length, std::uint64_t seed);
   struct Batch {
     at::Tensor tokens;  // (B, seq_length) int64
-    at::Tensor labels;  // (B, seq_length) int64, the next token; -100 where the loss mask is 0
+    at::Tensor labels;  // (B, seq_length) int64, the next token; kIgnoredLabel where the loss mask is 0
   };
   Batch batch(std::int64_t first, std::int64_t count) const;  // sequences first … first+count-1
   std::int64_t windows() const;                               // distinct ones in an epoch

@@ -13,8 +13,6 @@ namespace espalier {
 
 namespace {
 
-constexpr std::int64_t kIgnored = -100;  // the label of a token that is not learnt
-
 std::vector<std::uint64_t> shares_of_sources(const std::vector<TokenSource>& sources,
                                              const std::vector<std::int64_t>& windows) {
   const auto weighted = std::count_if(sources.begin(), sources.end(), [](const auto& one) { return one.weight; });
@@ -87,7 +85,7 @@ TrainingStream::Batch TrainingStream::batch(std::int64_t first, std::int64_t cou
     if (!file.has_loss_mask()) continue;
     file.read_mask(begin + 1, begin + length + 1, learnt.data());
     for (std::int64_t i = 0; i < length; ++i) {
-      if (learnt[static_cast<std::size_t>(i)] == 0) labels[i] = kIgnored;
+      if (learnt[static_cast<std::size_t>(i)] == 0) labels[i] = kIgnoredLabel;
     }
   }
   return batch;

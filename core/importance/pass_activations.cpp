@@ -11,8 +11,6 @@
 namespace espalier {
 namespace {
 
-const at::Tensor kNone;
-
 class Observer final : public WalkVisitor {
  public:
   Observer(const ModelSpec& spec, const std::vector<Sites*>& sites) : spec_(spec), sites_(sites) {}
@@ -30,7 +28,7 @@ class Observer final : public WalkVisitor {
       const std::optional<Split> split = split_at(spec_, layer, dims_of(tap), axis.dims);
       if (!split) fail("axis '{}' names tap '{}', which does not carry its dimensions", axis.name, name_of(tap));
       const at::Tensor units = units_of_tap(x, *split);
-      sites->at(layer, occurrence, split->channels()).observe({.layer = layer, .input = units, .output = kNone});
+      sites->at(layer, occurrence, split->channels()).observe({.layer = layer, .input = units, .output = kNoTensor});
     }
     return x;
   }

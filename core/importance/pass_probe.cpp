@@ -8,8 +8,6 @@
 namespace espalier {
 namespace {
 
-const at::Tensor kNone;
-
 struct Loss {
   double sum = 0.0;
   double tokens = 0.0;
@@ -95,7 +93,7 @@ void observe_probes(WeightSource& weights, const std::vector<Sites*>& sites, con
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       const double loss = probe.losses()[static_cast<std::size_t>(layer) + 1].mean();
       one->at(-1, 0, 1).observe(
-          {.layer = layer, .unit = layer, .input = kNone, .output = kNone, .loss = loss, .base_loss = base});
+          {.layer = layer, .unit = layer, .input = kNoTensor, .output = kNoTensor, .loss = loss, .base_loss = base});
     }
   }
 }

@@ -11,6 +11,8 @@
 
 namespace espalier {
 
+inline const at::Tensor kNoTensor;  // for the members of an Observation that a kind of evidence does not have
+
 // Activations and block input/output: one walk over the calibration set for all of `sites`.
 void observe_activations(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
                          const ScoreOptions& options);

@@ -6,11 +6,10 @@
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
+#include "core/model/validate.hpp"
 
 namespace espalier {
 namespace {
-
-constexpr std::int64_t kMaxSize = (std::int64_t{1} << 31) - 1;
 
 std::string shown(const nlohmann::json& value) {
   std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);

@@ -10,7 +10,6 @@
 namespace espalier {
 namespace {
 
-constexpr std::int64_t kMaxSize = (std::int64_t{1} << 31) - 1;
 constexpr std::size_t kMaxLayers = 10000;
 constexpr double kMaxBytes = 9e18;  // of a model, at 8 bytes an element: below 2^63
 

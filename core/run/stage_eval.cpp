@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-EvalOptions options_of(const Run& run) {
+EvalOptions eval_options(const Run& run) {
   EvalOptions options;
   options.windows = run.recipe().eval.windows;
   options.seq_length = run.recipe().eval.seq_length;
@@ -25,7 +25,7 @@ EvalOptions options_of(const Run& run) {
 // Evaluates, unless a model with this digest was evaluated with the same protocol before.
 json measured(Run& run, const std::string& name, const std::string& model_digest,
               const std::function<std::unique_ptr<WeightSource>()>& open) {
-  const EvalOptions options = options_of(run);
+  const EvalOptions options = eval_options(run);
   Digest key;
   key.add(model_digest).add(run.data_digest(DataPart::valid));
   key.add(fmt::format("{} {} {} {} {}", options.windows, options.seq_length, c10::toString(run.compute().dtype),
@@ -61,7 +61,7 @@ std::string tokenizer_name(const Run& run) {
 }
 
 std::string eval_inputs(Run& run) {
-  const EvalOptions options = options_of(run);
+  const EvalOptions options = eval_options(run);
   Digest digest;
   digest.add(run.output_of("export"))
       .add(run.teacher().digest())

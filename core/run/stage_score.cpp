@@ -8,7 +8,7 @@ namespace espalier {
 
 namespace {
 
-ScoreOptions options_of(const Run& run) {
+ScoreOptions score_options(const Run& run) {
   const ScoreBlock& block = run.recipe().score;
   ScoreOptions options;
   options.samples = block.samples;
@@ -31,7 +31,7 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
     jobs.push_back(make_job(run.registry(), prune.axis, prune.metric, run.host()));
     with_data = with_data || needs_data(jobs.back());
   }
-  const ScoreOptions options = options_of(run);
+  const ScoreOptions options = score_options(run);
   const std::unique_ptr<WeightSource> weights = open_weights(run.teacher(), run.compute());
   const std::vector<Scores> scores =
       score(*weights, jobs, with_data ? run.data(DataPart::calibration) : std::vector<TokenSource>{}, options);

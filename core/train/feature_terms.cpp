@@ -4,11 +4,10 @@
 #include <ATen/ATen.h>
 
 #include "core/base/error.hpp"
+#include "core/data/tokens.hpp"
 
 namespace espalier {
 namespace {
-
-constexpr std::int64_t kDropped = -100;
 
 void check_layer(const std::string& name, const char* whose, const Feature& feature, const ModelSpec& spec) {
   const auto layers = static_cast<std::int64_t>(spec.layers.size());
@@ -79,7 +78,7 @@ FeatureTerms::Values FeatureTerms::evaluate(const Features& student, const Featu
                                             double scale) const {
   Values values;
   if (terms_.empty()) return values;
-  const at::Tensor learnt = labels.flatten().ne(kDropped);
+  const at::Tensor learnt = labels.flatten().ne(kIgnoredLabel);
   at::Tensor kept;
   if (!learnt.all().item<bool>()) kept = learnt.nonzero().flatten();
   for (const Term& term : terms_) {

@@ -11,12 +11,11 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/base/error.hpp"
+#include "core/data/tokens.hpp"
 #include "core/ops/ops.hpp"
 
 namespace espalier {
 namespace {
-
-constexpr std::int64_t kDropped = -100;
 
 // Shape letters: R rows of a chunk, V vocabulary, H hidden of the student, T hidden of the teacher.
 
@@ -72,7 +71,7 @@ class Sweep {
 
   HeadOutput run() {
     const at::Tensor hidden_RH = input_.student_hidden.detach();
-    const at::Tensor kept = input_.labels.ne(kDropped);
+    const at::Tensor kept = input_.labels.ne(kIgnoredLabel);
     const std::int64_t rows = hidden_RH.size(0);
     const bool all = kept.all().item<bool>();
     if (!all) indices_ = kept.nonzero().flatten();

@@ -24,8 +24,6 @@
 namespace espalier {
 namespace {
 
-constexpr std::int64_t kDropped = -100;
-
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -178,7 +176,7 @@ class Session {
     values.learning_rate = learning_rate();
     optimizer_.zero_gradients();
     const TrainingStream::Batch batch = job_.data->batch(state_.step * plan_.global_batch, plan_.global_batch);
-    const std::int64_t learnt = batch.labels.ne(kDropped).sum().item<std::int64_t>();
+    const std::int64_t learnt = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
     const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
     for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
       const std::vector<double> part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
