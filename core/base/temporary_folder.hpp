@@ -9,11 +9,12 @@
 
 namespace espalier {
 
-// A fresh folder under the system's temporary one; removed at the end.
+// A fresh folder under the system's temporary one (or another); removed at the end.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "espalier-XXXXXX").string();
+  TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
+  explicit TemporaryFolder(const std::filesystem::path& parent) {
+    std::string name = (parent / "espalier-XXXXXX").string();
     if (mkdtemp(name.data()) == nullptr) fail("{}: cannot make a temporary folder", name);
     path_ = name;
   }

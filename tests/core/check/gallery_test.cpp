@@ -70,7 +70,8 @@ const std::vector<Fault> kAxes = {
     {"step_of_zero", "axis/step", "got a step of 0; expected 1 to 20", "family llama"},
     {"head_channels", "axis/masked-equals-sliced", "hidden states of the student and the masked teacher differ",
      "a tiny llama, axis 'head_channels' 4 of 6"},
-    {"assumes_a_width", "axis/composes", "", "a tiny llama, axis 'hidden', then 'assumes_a_width'"},
+    {"assumes_a_width", "axis/composes", "dimension 1; got 16 kept positions; expected 24",
+     "a tiny llama, axis 'hidden', then 'assumes_a_width'"},
 };
 
 const std::vector<Fault> kLosses = {
