@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "espalier/sdk/loss.hpp"
-#include "espalier/sdk/options.hpp"
+#include "softened.hpp"
 
 namespace espalier::plugins {
 
-struct KlOptions {
-  double temperature;
-  bool t_squared;
-  template <class V>
-  void fields(V& v) {
-    v("temperature", temperature, 1.0, above(0.0), "divides both sides' logits before the softmax");
-    v("t_squared", t_squared, true, any(),
-      "multiply by temperature squared, so that the gradient keeps its size; changes nothing at temperature 1");
-  }
-};
+// Forward KL, Σ p (log p − log q); its slope is q − p. Also for distributions over fewer classes than the vocabulary.
+at::Tensor forward_kl(const at::Tensor& log_p, const at::Tensor& log_q);
+at::Tensor forward_kl_slope(at::Tensor& log_p, at::Tensor& log_q);
 
-// Forward KL, Σ p (log p − log q) with p = softmax(teacher/τ), q = softmax(student/τ); gradient (q − p)/τ.
-class KlLoss final : public LogitLoss {
+class KlLoss final : public SoftenedLoss {
  public:
-  using Options = KlOptions;
-  explicit KlLoss(const Options& options);
-  bool needs_teacher() const override { return true; }
-  at::Tensor forward(const LogitRows& rows) const override;
-  bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const override;
+  using Options = SoftenedOptions;
+  explicit KlLoss(const Options& options) : SoftenedLoss(options) {}
 
- private:
-  double temperature_, factor_;  // factor: τ² or 1
+ protected:
+  at::Tensor value(const at::Tensor& log_p, const at::Tensor& log_q) const override { return forward_kl(log_p, log_q); }
+  at::Tensor slope(at::Tensor& log_p, at::Tensor& log_q) const override { return forward_kl_slope(log_p, log_q); }
 };
 
 }  // namespace espalier::plugins

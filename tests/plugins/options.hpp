@@ -16,6 +16,8 @@ class TestOptions final : public OptionSource {
  public:
   TestOptions() = default;
   TestOptions(std::initializer_list<std::pair<const std::string, Value>> values) : values_(values) {}
+  TestOptions(const TestOptions& other) : OptionSource(), problems(other.problems), values_(other.values_) {}
+  TestOptions& operator=(const TestOptions&) = delete;
   void set(const std::string& key, Value value) { values_[key] = std::move(value); }
   const Value* find(std::string_view key) const override {
     const auto found = values_.find(std::string(key));

@@ -42,8 +42,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 REGISTERED = re.compile(r'\.add<[^>]+>\s*\(\s*"([^"]+)"')
 # A comparison with a string literal, in either order: name == "kl", "kl" != name.
 COMPARED = r'(?:\b\w+(?:\(\))?\s*[!=]=\s*"{0}"|"{0}"\s*[!=]=)'
-# Keys of the recipe that have a word in common with a component: [distill] init = "random" is no metric.
-SHARED_WORDS = re.compile(r'init [!=]= "random"')
+# Words that a component shares with something else: [distill] init = "random" is no metric, rope's "linear" no scheduler.
+SHARED_WORDS = re.compile(r'init [!=]= "random"|type [!=]= "linear"')
 # `a/path` or `file.ext` in backquotes, and links to files.
 MENTIONED = re.compile(r"`([\w.][\w./-]*)`|\]\(([^)#:\s]+)[^)]*\)")
 
