@@ -9,6 +9,7 @@
 // threshold is ours, not the paper's.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/TensorOperators.h>
 #include <espalier/sdk/sdk.hpp>
 
 namespace {

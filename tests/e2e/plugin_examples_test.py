@@ -3,6 +3,7 @@
 reach, loaded, and each compared with the built-in component that it stands in for, in runs of a few steps."""
 
 import concurrent.futures
+import itertools
 import json
 import os
 import pathlib
@@ -135,7 +136,8 @@ class PluginExamples(unittest.TestCase):
             self.assertIn(f"]({folder}/README.md)", listed)
             lines = (path / f"{component(folder)}.cpp").read_text().splitlines()
             self.assertLess(len(lines), 100, folder)
-            head = " ".join(line.lstrip("/ ") for line in lines[: next(i for i, line in enumerate(lines) if not line.startswith("//"))])
+            comment = itertools.takewhile(lambda line: line.startswith("//"), lines[1:])  # after the licence
+            head = " ".join(line.lstrip("/ ") for line in comment)
             citation = re.search(r': ([A-Z].*), "(.+?)", .*\b(20\d\d)\b.*, arXiv:(\d{4}\.\d{5}), section \d', head)
             self.assertTrue(citation, f"{folder}: {head}")
             page = " ".join((path / "README.md").read_text().split())

@@ -22,6 +22,16 @@ class Loaded {
  public:
   using Options = std::initializer_list<std::pair<const char*, Value>>;
 
+ private:
+  template <class Maker>
+  static auto make(const std::string& kind, const std::string& name, Options options, const Maker& maker) {
+    ComponentBlock block;
+    block.kind = kind, block.name = name;
+    for (const auto& [key, value] : options) block.options[key] = {value, {}};
+    return maker(block);
+  }
+
+ public:
   explicit Loaded(const std::string& library) { load_plugin(library, registry_); }
   // Kept for the whole program: what a component was made by outlives it.
   static const Loaded& example(const std::string& name) {
@@ -43,14 +53,6 @@ class Loaded {
   }
 
  private:
-  template <class Maker>
-  static auto make(const std::string& kind, const std::string& name, Options options, const Maker& maker) {
-    ComponentBlock block;
-    block.kind = kind, block.name = name;
-    for (const auto& [key, value] : options) block.options[key] = {value, {}};
-    return maker(block);
-  }
-
   QuietHost host_;
   Registry registry_;
 };
