@@ -51,7 +51,8 @@ MENTIONED = re.compile(r"`([\w.][\w./-]*)`|\]\(([^)#:\s]+)[^)]*\)")
 def sources(root):
     for top in TOP_FOLDERS:
         for path in sorted((root / top).rglob("*")):
-            if path.is_file() and path.suffix in SOURCES:
+            built = "build" in path.relative_to(root).parts  # an example's build folder, inside the example
+            if path.is_file() and path.suffix in SOURCES and not built:
                 yield path
     for name in ("setup.sh", ".ci/run"):
         if (root / name).is_file():

@@ -5,4 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 mode=(--dry-run --Werror)
 if [ "${1:-}" = --fix ]; then mode=(-i); fi
-find sdk core plugins tests examples -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' | sort | xargs clang-format "${mode[@]}"
+find sdk core plugins tests examples -name build -prune -o \( -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' \) -print | sort | xargs clang-format "${mode[@]}"
