@@ -25,7 +25,7 @@ struct ApozOptions {
 class Apoz final : public espalier::ImportanceMetric {
  public:
   using Options = ApozOptions;
-  explicit Apoz(const Options& options) : options_(options) {}
+  Apoz(const Options& options, const espalier::Host& host) : options_(options), host_(host) {}
 
   espalier::Needs needs(const espalier::AxisInfo& axis) const override {
     if (axis.taps.empty()) {
@@ -49,11 +49,10 @@ class Apoz final : public espalier::ImportanceMetric {
   at::Tensor scores() const override {
     const double seen = seen_.item<double>();
     if (seen == 0.0) throw espalier::Error("metric 'apoz' has no scores; got 0 samples; expected at least 1");
-    const bool no_zeros = active_.min().item<double>() == seen;
-    if (no_zeros && options_.threshold == 0.0) {  // all units alike: the choice would be that of their numbers
-      throw espalier::RecipeError(
-          "metric 'apoz' tells no unit from another; got not one output of 0; expected a threshold above 0 for a "
-          "model whose activation is not ReLU");
+    if (active_.min().item<double>() == seen) {  // all units alike: the choice will be that of their numbers
+      host_.warn(
+          "metric 'apoz' tells no unit from another; got not one output that counts as zero; expected a larger "
+          "threshold, above 0 for a model whose activation is not ReLU");
     }
     return (active_ / seen).to(at::kFloat);
   }
@@ -66,6 +65,7 @@ class Apoz final : public espalier::ImportanceMetric {
 
  private:
   Options options_;
+  const espalier::Host& host_;
   at::Tensor active_;  // (units) outputs that are not zero
   at::Tensor seen_;    // (1) outputs of one unit
 };

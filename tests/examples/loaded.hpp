@@ -15,7 +15,8 @@ namespace espalier::testing {
 struct QuietHost final : Host {
   std::uint64_t seed() const override { return 1; }
   void info(const std::string&) const override {}
-  void warn(const std::string&) const override {}
+  void warn(const std::string& text) const override { warning = text; }
+  mutable std::string warning;  // the last one
 };
 
 class Loaded {
@@ -51,6 +52,8 @@ class Loaded {
   auto scheduler(const std::string& name, Options options = {}) const {
     return make("scheduler", name, options, [&](ComponentBlock& block) { return registry_.scheduler(block, host_); });
   }
+
+  const std::string& warning() const { return host_.warning; }
 
  private:
   QuietHost host_;
