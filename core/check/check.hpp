@@ -29,8 +29,10 @@ struct PluginCheck {
 
 // Loads the library and checks each of its components, or those named `only`. Axes are composed with those of the
 // search path. Throws Error when the library cannot be loaded or registers nothing, RecipeError when it has no
-// component `only`.
-PluginCheck check_plugin(const fs::path& library, const std::string& only = "");
+// component `only`, or the kit no property that is in `except`: those are reported as skipped when they fail, for what
+// an author means to be so (a schedule that restarts).
+PluginCheck check_plugin(const fs::path& library, const std::string& only = "",
+                         const std::vector<std::string>& except = {});
 
 std::string check_text(const PluginCheck& check);
 nlohmann::json check_json(const PluginCheck& check);

@@ -32,7 +32,7 @@ int with_components(const CommandLine& line, const std::vector<std::string>& wor
 // Exit code 1 when a promise is broken, as for any plugin that cannot be used.
 int check(const CommandLine& line, const std::string& library) {
   if (line.number("threads") == 0) at::set_num_threads(1);  // the models are tiny
-  const PluginCheck result = check_plugin(library, line.get("only"));
+  const PluginCheck result = check_plugin(library, line.get("only"), line.all("except"));
   line.json() ? print_json(check_json(result)) : void(std::cout << check_text(result));
   return result.ok() ? 0 : 1;
 }
@@ -46,6 +46,7 @@ int verb_plugins(const Arguments& arguments) {
       ("plugin", po::value<std::vector<std::string>>()->composing(), "a library besides the search path; may be repeated")
       ("markdown", "show: as a page of documentation")
       ("only", po::value<std::string>(), "check: one component of the library")
+      ("except", po::value<std::vector<std::string>>()->composing(), "check: a property that need not hold; may be repeated")
       ("output,o", po::value<std::string>(), "new: the project's folder; NAME when absent")
       ("cuda", "new: with a kernel for the GPU");
   // clang-format on
@@ -58,6 +59,8 @@ int verb_plugins(const Arguments& arguments) {
            words[2]);
   if (line.has("only") && action != "check")
     reject("espalier plugins {}: --only belongs to check; got --only {}", action, line.get("only"));
+  if (line.has("except") && action != "check")
+    reject("espalier plugins {}: --except belongs to check; got --except {}", action, line.all("except").front());
   if (action == "check") {
     if (name.empty()) reject("espalier plugins check: no library; expected espalier plugins check FILE");
     return check(line, name);

@@ -60,11 +60,14 @@ function(_espalier_add_plugin name)
   endif()
 endfunction()
 
-# espalier_add_plugin_test(name)
-# A test that fails when a component of the plugin breaks a promise: `espalier plugins check`.
+# espalier_add_plugin_test(name [EXCEPT property…])
+# A test that fails when a component of the plugin breaks a promise: `espalier plugins check`. EXCEPT: what the author
+# means to be so.
 function(espalier_add_plugin_test name)
   if(NOT TARGET ${name})
     message(FATAL_ERROR "espalier_add_plugin_test(${name}): no such target; expected one of espalier_add_plugin")
   endif()
-  add_test(NAME plugin_check_${name} COMMAND espalier::program plugins check $<TARGET_FILE:${name}>)
+  cmake_parse_arguments(ARG "" "" "EXCEPT" ${ARGN})
+  list(TRANSFORM ARG_EXCEPT PREPEND "--except=")
+  add_test(NAME plugin_check_${name} COMMAND espalier::program plugins check $<TARGET_FILE:${name}> ${ARG_EXCEPT})
 endfunction()
