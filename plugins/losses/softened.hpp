@@ -2,6 +2,8 @@
 // What losses between the two softened distributions share: the temperature, and how a gradient comes back through it.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include "espalier/sdk/loss.hpp"
 #include "espalier/sdk/options.hpp"
 
