@@ -76,8 +76,11 @@ inline Scores equal_scores(const ModelSpec& spec, const AxisInfo& axis) {
   return scores;
 }
 
-// Multiples of the step, and the extent itself.
+// Multiples of the step, and the extent itself; only that one when the numbers are none of a small model's, as a broken
+// axis may say anything.
 inline std::vector<std::int64_t> legal_keeps(std::int64_t extent, std::int64_t step) {
+  constexpr std::int64_t kLargest = 4096;
+  if (step < 1 || extent > kLargest) return {extent};
   std::vector<std::int64_t> keeps;
   for (std::int64_t keep = step; keep < extent; keep += step) keeps.push_back(keep);
   keeps.push_back(extent);
