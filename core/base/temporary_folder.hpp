@@ -14,7 +14,7 @@ class TemporaryFolder {
  public:
   TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
   explicit TemporaryFolder(const std::filesystem::path& parent) {
-    std::string name = (parent / "espalier-XXXXXX").string();
+    std::string name = (parent / "espalier-").string() + std::string(6, 'X');  // mkdtemp puts a fresh name there
     if (mkdtemp(name.data()) == nullptr) fail("{}: cannot make a temporary folder", name);
     path_ = name;
   }
