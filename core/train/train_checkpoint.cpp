@@ -94,6 +94,7 @@ void TrainCheckpoints::save(const TrainState& state, AdamW& optimizer) {
   pending.commit();
   last_ = folder_ / name;
   point_at_last();
+  remove_damaged();
   remove_old();
 }
 
@@ -119,7 +120,9 @@ std::optional<TrainState> TrainCheckpoints::load(AdamW& optimizer) {
     restore(folder / kOptimizer, kSecond, names_, optimizer.second_moments());
     optimizer.restored(state.step);
     last_ = folder;
-    point_at_last();  // a kill may have come between the folder and the file that names it
+    // A kill may have come between the folder, the file that names it and the removal of older ones.
+    point_at_last();
+    remove_old();
     return state;
   }
   return std::nullopt;
@@ -148,13 +151,18 @@ void TrainCheckpoints::remove_unfinished() const {
   }
 }
 
+void TrainCheckpoints::remove_damaged() const {
+  std::error_code ignored;
+  for (const fs::path& folder : newest_first()) {
+    if (folder == last_) return;
+    fs::remove_all(folder, ignored);
+  }
+}
+
 void TrainCheckpoints::remove_old() const {
   const std::vector<fs::path> folders = newest_first();
   const auto current = std::find(folders.begin(), folders.end(), last_);
-  if (current == folders.end()) return;
   std::error_code ignored;
-  // Newer ones than what was just saved are damaged ones that were passed over.
-  for (auto it = folders.begin(); it != current; ++it) fs::remove_all(*it, ignored);
   const auto scheduled = [&](const fs::path& folder) {
     const std::int64_t step = std::stoll(folder.filename().string().substr(kPrefix.size()));
     if (save_every_ > 0 && step % save_every_ == 0) return true;

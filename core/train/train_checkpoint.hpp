@@ -43,7 +43,8 @@ class TrainCheckpoints {
   std::vector<fs::path> newest_first() const;
   void point_at_last() const;
   void remove_unfinished() const;  // what a run that was killed while it saved has left
-  void remove_old() const;
+  void remove_damaged() const;     // newer ones than what was just saved: they were passed over
+  void remove_old() const;         // beyond the last `keep_last`
 
   fs::path folder_, last_;
   std::vector<std::string> names_;

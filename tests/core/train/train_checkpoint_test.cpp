@@ -146,6 +146,16 @@ TEST_CASE("what a killed run left half-written is removed at the next start") {
   CHECK(folders(folder.path()) == std::vector<std::string>{"iter_0000003", "latest"});
 }
 
+TEST_CASE("a run that was killed before it removed old checkpoints removes them at the next start, though it has ended") {
+  const reference::TemporaryFolder folder;
+  save_three(folder.path(), 3);
+  fs::remove(folder.path() / "latest");
+  Trained run(0.0);
+  TrainCheckpoints checkpoints(folder.path(), kNames, 2, /*save_every=*/2, /*last_step=*/3);
+  REQUIRE(checkpoints.load(run.optimizer)->step == 3);
+  CHECK(folders(folder.path()) == std::vector<std::string>{"iter_0000002", "iter_0000003", "latest"});
+}
+
 TEST_CASE("folders that are no checkpoints are left alone") {
   const reference::TemporaryFolder folder;
   for (const char* name : {"iter_", "iter_12x", "notes", "iter_99999999999999999999999"}) {
