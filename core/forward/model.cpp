@@ -35,12 +35,11 @@ at::Tensor random_tensor(const ModelSpec& spec, const Parameter& parameter, std:
   return tensor;
 }
 
-// Head = embedding when they are tied, so that callers need not know.
+}  // namespace
+
 void tie(const ModelSpec& spec, Weights& outer) {
   if (spec.tied) outer[Role::head] = outer[Role::embed];
 }
-
-}  // namespace
 
 StreamedWeights::StreamedWeights(const Checkpoint& checkpoint, Compute compute)
     : checkpoint_(checkpoint), compute_(compute) {}
@@ -88,6 +87,20 @@ Model::Model(const ModelSpec& spec, std::uint64_t seed, Compute compute)
   for (std::size_t i = 0; i < state_->parameters.size(); ++i) {
     state_->tensors.push_back(
         random_tensor(spec, state_->parameters[i], mix(seed, i)).to(compute.device, compute.dtype));
+  }
+}
+
+Model::Model(WeightSource& source)
+    : state_(std::make_shared<State>(State{source.spec(), source.compute(), espalier::parameters(source.spec()), {}})) {
+  Weights held;
+  std::int64_t held_layer = -2;
+  for (const Parameter& parameter : state_->parameters) {
+    if (parameter.layer != held_layer) {
+      held = {};  // before the next layer is fetched: one at a time
+      held = parameter.layer < 0 ? source.outer() : source.layer(parameter.layer);
+      held_layer = parameter.layer;
+    }
+    state_->tensors.push_back(held[parameter.role].clone());
   }
 }
 

@@ -27,6 +27,9 @@ class WeightSource {
   virtual Weights layer(std::int64_t layer) = 0;  // the caller keeps it while it needs it
 };
 
+// Head = embedding when they are tied, so that callers need not know.
+void tie(const ModelSpec& spec, Weights& outer);
+
 // One layer at a time from the mapped checkpoint: memory holds what the caller keeps and nothing else.
 class StreamedWeights final : public WeightSource {
  public:
@@ -48,6 +51,7 @@ class Model final : public WeightSource {
   // Random weights, as standard deviations: embedding 1 (small models learn far faster than with 0.02), matrices, and
   // an embedding that is the head, too, 1/sqrt(fan-in); norms at identity, biases 0. A function of (spec, seed) alone.
   Model(const ModelSpec& spec, std::uint64_t seed, Compute compute);
+  explicit Model(WeightSource& source);  // a copy of all that it gives
   const ModelSpec& spec() const override;
   Compute compute() const override;
   Weights outer() override;

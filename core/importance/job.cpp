@@ -25,7 +25,7 @@ std::string resolved_options(const Registry& registry, const ComponentBlock& blo
 }
 
 const char* name_of(Evidence evidence) {
-  constexpr const char* names[] = {"none", "activations", "block_io", "weights", "probe"};
+  constexpr const char* names[] = {"none", "activations", "block_io", "weights", "probe", "gradients", "task"};
   return names[static_cast<int>(evidence)];
 }
 
@@ -44,13 +44,16 @@ ScoreJob make_job(const Registry& registry, const Component& axis, const Compone
 
 Needs needs_of(const ScoreJob& job) {
   const Needs needs = job.make_metric()->needs(job.axis);
-  const bool layers_only = needs.evidence == Evidence::block_io || needs.evidence == Evidence::probe;
+  const bool layers_only =
+      needs.evidence == Evidence::block_io || needs.evidence == Evidence::probe || needs.evidence == Evidence::task;
   if (layers_only && !is_layers(job.axis)) {
     fail("metric '{}' (plugin {}) asks for {} of axis '{}', which only an axis of whole layers can give", job.metric,
          job.plugin, name_of(needs.evidence), job.axis.name);
   }
   const std::vector<Tap>& taps = job.axis.taps;
-  if (needs.evidence == Evidence::activations && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
+  const bool at_tap =
+      needs.evidence == Evidence::activations || (needs.evidence == Evidence::gradients && !is_layers(job.axis));
+  if (at_tap && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
     fail("metric '{}' (plugin {}) asks for tap '{}', which is not one of axis '{}'", job.metric, job.plugin,
          espalier::name_of(needs.tap), job.axis.name);
   }

@@ -28,7 +28,8 @@ class Observer final : public WalkVisitor {
       const std::optional<Split> split = split_at(spec_, layer, dims_of(tap), axis.dims);
       if (!split) fail("axis '{}' names tap '{}', which does not carry its dimensions", axis.name, name_of(tap));
       const at::Tensor units = units_of_tap(x, *split);
-      sites->at(layer, occurrence, split->channels()).observe({.layer = layer, .input = units, .output = kNoTensor});
+      sites->at(layer, occurrence, split->channels())
+          .observe({.layer = layer, .input = units, .output = kNoTensor, .gradient = kNoTensor, .readers = kNoTensor});
     }
     return x;
   }
@@ -36,7 +37,12 @@ class Observer final : public WalkVisitor {
   void leave(std::int64_t layer, std::size_t, const at::Tensor& before, const at::Tensor& after) override {
     for (Sites* sites : sites_) {
       if (sites->needs().evidence != Evidence::block_io) continue;
-      sites->at(-1, 0, 1).observe({.layer = layer, .unit = layer, .input = before, .output = after});
+      sites->at(-1, 0, 1).observe({.layer = layer,
+                                   .unit = layer,
+                                   .input = before,
+                                   .output = after,
+                                   .gradient = kNoTensor,
+                                   .readers = kNoTensor});
     }
   }
 

@@ -92,8 +92,14 @@ void observe_probes(WeightSource& weights, const std::vector<Sites*>& sites, con
   for (Sites* one : sites) {
     for (std::int64_t layer = 0; layer < layers; ++layer) {
       const double loss = probe.losses()[static_cast<std::size_t>(layer) + 1].mean();
-      one->at(-1, 0, 1).observe(
-          {.layer = layer, .unit = layer, .input = kNoTensor, .output = kNoTensor, .loss = loss, .base_loss = base});
+      one->at(-1, 0, 1).observe({.layer = layer,
+                                 .unit = layer,
+                                 .input = kNoTensor,
+                                 .output = kNoTensor,
+                                 .gradient = kNoTensor,
+                                 .readers = kNoTensor,
+                                 .loss = loss,
+                                 .base_loss = base});
     }
   }
 }

@@ -11,8 +11,12 @@ void show(Sites& sites, const ModelSpec& spec, const Parameter& parameter, const
     if (parameter.layer < 0) return;
     const Split whole{1, 1, weight.size(0)};
     for_unit_rows(weight, 0, whole, [&](const at::Tensor& row) {
-      sites.at(-1, 0, 1).observe(
-          {.layer = parameter.layer, .unit = parameter.layer, .input = row, .output = kNoTensor});
+      sites.at(-1, 0, 1).observe({.layer = parameter.layer,
+                                  .unit = parameter.layer,
+                                  .input = row,
+                                  .output = kNoTensor,
+                                  .gradient = kNoTensor,
+                                  .readers = kNoTensor});
     });
     return;
   }
@@ -22,7 +26,8 @@ void show(Sites& sites, const ModelSpec& spec, const Parameter& parameter, const
     if (!split) continue;
     ImportanceMetric& metric = sites.at(axis.shared ? -1 : parameter.layer, 0, 1);
     for_unit_rows(weight, static_cast<std::int64_t>(dim), *split, [&](const at::Tensor& rows) {
-      metric.observe({.layer = parameter.layer, .input = rows, .output = kNoTensor});
+      metric.observe(
+          {.layer = parameter.layer, .input = rows, .output = kNoTensor, .gradient = kNoTensor, .readers = kNoTensor});
     });
     return;
   }

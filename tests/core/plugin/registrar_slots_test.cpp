@@ -32,7 +32,7 @@ struct Probe : espalier::Registrar {
 
 }  // namespace
 
-TEST_CASE("registrar and factories have the virtual functions of ABI 1, in order") {
+TEST_CASE("registrar and factories have the virtual functions of ABI 2, in order") {
   REQUIRE(espalier::kAbi == 1);
   Probe::check();
   using LossFactory = espalier::Factory<espalier::LogitLoss>;

@@ -20,7 +20,14 @@ namespace {
 
 void probe(LossDrop& metric, std::int64_t unit, double loss, double base) {
   const at::Tensor none;
-  metric.observe({.layer = unit, .unit = unit, .input = none, .output = none, .loss = loss, .base_loss = base});
+  metric.observe({.layer = unit,
+                  .unit = unit,
+                  .input = none,
+                  .output = none,
+                  .gradient = none,
+                  .readers = none,
+                  .loss = loss,
+                  .base_loss = base});
 }
 
 }  // namespace

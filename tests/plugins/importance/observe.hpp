@@ -17,7 +17,7 @@ inline Site site_of(std::int64_t units, std::int64_t channels = 1, std::uint64_t
 
 inline void observe(ImportanceMetric& metric, const at::Tensor& input, const at::Tensor& output = {},
                     std::int64_t layer = 0) {
-  metric.observe({.layer = layer, .unit = layer, .input = input, .output = output});
+  metric.observe({.layer = layer, .unit = layer, .input = input, .output = output, .gradient = {}, .readers = {}});
 }
 
 // In micro-batches of `size` samples.

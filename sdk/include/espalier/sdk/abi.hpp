@@ -13,7 +13,7 @@
 #include "espalier/sdk/version.hpp"
 
 // Raised whenever an interface, an options type or an error type of the SDK changes its layout or meaning.
-#define ESPALIER_ABI 1
+#define ESPALIER_ABI 2
 
 #define ESPALIER_SDK_VISIBLE __attribute__((visibility("default")))
 
@@ -46,7 +46,7 @@ namespace espalier {
 inline constexpr std::uint32_t kAbi = ESPALIER_ABI;
 inline constexpr std::uint32_t kPluginMagic = 0x45535041;  // "ESPA"
 
-inline namespace abi_1 {
+inline namespace abi_2 {
 class Registrar;
 }
 

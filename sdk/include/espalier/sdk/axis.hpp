@@ -8,17 +8,30 @@
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // What an axis is, in the terms that the rest of the program works with.
 struct AxisInfo {
-  std::string name;       // the name it is registered under
-  std::string unit;       // "channel", "neuron", "query head", …
-  std::vector<Dim> dims;  // consecutive dimensions whose product enumerates the units; {Dim::layers} removes layers
-  bool shared = false;    // one selection for the whole model; else one for each layer
-  std::vector<Tap> taps;  // where the units can be seen, the default first; empty for an axis of layers
+  std::string name;         // the name it is registered under
+  std::string unit;         // "channel", "neuron", "query head", …
+  std::vector<Dim> dims;    // consecutive dimensions whose product enumerates the units; {Dim::layers} removes layers
+  bool shared = false;      // one selection for the whole model; else one for each layer
+  bool one_run = false;     // axis of layers: what goes is one run of consecutive units
+  Part part = Part::whole;  // axis of layers: its units are the layers that have this part, in order
+  std::vector<Tap> taps;    // where the units can be seen, the default first; empty for an axis of layers
   std::string hugging_face_name;
   std::string megatron_name;
+};
+
+// What a kept unit's weights become before the others go: own × themselves + other × those of the unit `from`. Applies
+// to every tensor with a dimension that is exactly `product`, for a bias or as the dimension number `dimension`: 0,
+// what a matrix writes; 1, what it reads. Folds of one unit are computed from the unfolded weights, in float32.
+struct Fold {
+  std::vector<Dim> product;
+  int dimension = 0;
+  std::int64_t layer = 0;
+  std::int64_t unit = 0, from = 0;  // indices of the axis's units
+  double own = 1.0, other = 0.0;
 };
 
 // A way to make a model shorter. Knows nothing of families, tensors or files: the host finds every tensor dimension
@@ -46,7 +59,13 @@ class ESPALIER_SDK_VISIBLE PruningAxis {
 
   // The spec after the cut. Indices are those of `spec`.
   virtual ModelSpec shrink(const ModelSpec& spec, const Selection& selection) const = 0;
+
+  // Optional: what of the removed units goes into the kept ones, and rescaling that keeps the function the same. Axes
+  // of layers have none. The default is empty.
+  virtual std::vector<Fold> folds(const ModelSpec& spec, const Scores& scores, const Selection& selection) const;
 };
 
-}  // namespace abi_1
+inline std::vector<Fold> PruningAxis::folds(const ModelSpec&, const Scores&, const Selection&) const { return {}; }
+
+}  // namespace abi_2
 }  // namespace espalier

@@ -9,7 +9,7 @@
 #include "espalier/sdk/abi.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // Something outside the program is wrong: a file, a plugin, a device, a disk. The program ends with exit code 1.
 // The text says what, what was got and what was expected; the host adds in which component and stage.
@@ -30,7 +30,7 @@ class ESPALIER_SDK_VISIBLE InternalError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 
 // Joins its arguments as a stream would print them: concat("got ", 3) is "got 3".
 template <class... Args>

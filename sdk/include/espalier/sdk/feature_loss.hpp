@@ -8,7 +8,7 @@
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // A hidden state of a model: the residual stream after a layer.
 struct Feature {
@@ -55,5 +55,5 @@ class ESPALIER_SDK_VISIBLE FeatureLoss {
   virtual at::Tensor forward(const FeatureRows& rows) const = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 }  // namespace espalier

@@ -7,7 +7,7 @@
 #include "espalier/sdk/abi.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // What the host lends to a component. Outlives every component; safe to keep a reference to.
 class ESPALIER_SDK_VISIBLE Host {
@@ -25,5 +25,5 @@ class ESPALIER_SDK_VISIBLE Host {
   virtual void warn(const std::string& text) const = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 }  // namespace espalier

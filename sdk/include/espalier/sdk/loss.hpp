@@ -7,7 +7,7 @@
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // A chunk of token rows. The host decides how many; masked tokens are already gone. Valid during the call only.
 struct LogitRows {
@@ -37,5 +37,5 @@ class ESPALIER_SDK_VISIBLE LogitLoss {
 
 inline bool LogitLoss::gradient(const LogitRows&, double, at::Tensor&, at::Tensor&) const { return false; }
 
-}  // namespace abi_1
+}  // namespace abi_2
 }  // namespace espalier

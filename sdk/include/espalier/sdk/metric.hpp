@@ -8,7 +8,7 @@
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 struct AxisInfo;
 
@@ -16,14 +16,30 @@ struct AxisInfo;
 enum class Evidence {
   none,         // nothing: the score depends on the site alone (`random`)
   activations,  // the tensor at a tap, for every calibration sample
-  block_io,     // hidden states before and after each layer
+  block_io,     // hidden states before and after each layer, or part of a layer
   weights,      // the weights that belong to each unit
   probe,        // the calibration loss with one unit skipped
+  gradients,    // as activations (of an axis of layers: block_io), with the loss's gradient
+  task,         // the accuracy in a choice task with one unit skipped
+};
+
+// Evidence::task only.
+struct TaskNeeds {
+  std::string file;        // choice tasks, .jsonl
+  std::int64_t shots = 0;  // solved examples in front of each
+  bool length_normalised = false;
 };
 
 struct Needs {
   Evidence evidence = Evidence::none;
-  Tap tap = Tap::none;  // activations only: one of the axis's taps
+  Tap tap = Tap::none;  // activations and gradients of a width: one of the axis's taps
+  // Activations only: before the first sample, also the weights that read the tap. Taps that matrices read are
+  // norm_output, fc2_input and o_proj_input.
+  bool readers = false;
+  // Axes with AxisInfo::one_run, block_io, probe and task: score whole runs of Site::run units. Else units one by one,
+  // and the axis adds up what a run's units score.
+  bool runs = false;
+  TaskNeeds task;
 };
 
 // The place whose units an instance scores.
@@ -33,19 +49,27 @@ struct Site {
   std::int64_t units = 0;
   std::int64_t channels = 1;  // activations: values per unit (head_dim for a head, 1 for a neuron)
   std::uint64_t seed = 0;     // differs from site to site, the same in every run of a recipe
+  std::int64_t run = 1;       // Needs::runs: units of a run; `units` is then the number of runs, by their first unit
 };
 
 // One piece of evidence. References are valid during the call only. Members that the evidence does not name are empty.
 struct Observation {
   std::int64_t layer = 0;  // 0-based
-  std::int64_t unit = 0;   // probe, and weights of an axis of layers: which unit this is about
-  // activations: (batch, seq, units, channels)   block_io: the layer's input (batch, seq, hidden)
+  std::int64_t unit = 0;   // axes of layers: which unit (or run) this is about
+  // activations: (batch, seq, units, channels)   block_io: the unit's input (batch, seq, hidden)
   // weights: (units, elements), float32, rows in unit order; for every tensor that names the axis's dimensions, a large
   //   one in several pieces with other elements each. An axis of layers: (1, elements) of the layer `unit`.
   const at::Tensor& input;
-  const at::Tensor& output;  // block_io: the layer's output (batch, seq, hidden)
-  double loss = 0.0;         // probe: mean nll in nats per token with the unit skipped
-  double base_loss = 0.0;    // probe: mean nll of the whole model
+  const at::Tensor& output;    // block_io: the unit's output (batch, seq, hidden)
+  const at::Tensor& gradient;  // gradients: of each sample's mean nll, shaped like the activation or the unit's output
+  // Needs::readers: (units, channels, outputs) float32, all matrices that read the tap beside each other. Shown once to
+  // every instance, right after begin, in an observation of its own in which `input` is undefined.
+  const at::Tensor& readers;
+  double loss = 0.0;           // probe: mean nll in nats per token with the unit skipped
+  double base_loss = 0.0;      // probe: mean nll of the whole model
+  double divergence = 0.0;     // probe: mean over tokens of KL(whole model || with the unit skipped), nats
+  double accuracy = 0.0;       // task: share of right choices with the unit skipped
+  double base_accuracy = 0.0;  // task: of the whole model
 };
 
 // Scores the units of one axis at one site. The host makes one instance per site; for an axis that all layers share it
@@ -83,5 +107,5 @@ class ESPALIER_SDK_VISIBLE ImportanceMetric {
   virtual void merge(const std::vector<at::Tensor>& later) = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 }  // namespace espalier

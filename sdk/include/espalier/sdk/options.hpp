@@ -25,7 +25,7 @@
 #include "espalier/sdk/error.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 struct Value;
 using ValueList = std::vector<Value>;
@@ -84,7 +84,7 @@ class ESPALIER_SDK_VISIBLE OptionSource {
                        const std::string& expected) = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 
 // How a value looks in TOML: strings quoted, reals with a point or an exponent.
 std::string to_text(const Value& value);

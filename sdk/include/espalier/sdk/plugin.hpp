@@ -21,7 +21,7 @@
 #include "espalier/sdk/scheduler.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // Makes instances of one component.
 template <class Interface>
@@ -57,7 +57,7 @@ class ESPALIER_SDK_VISIBLE Registrar {
                                 std::unique_ptr<Factory<FeatureLoss>> factory) = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 
 namespace detail {
 

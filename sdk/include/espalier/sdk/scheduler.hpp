@@ -6,7 +6,7 @@
 #include "espalier/sdk/abi.hpp"
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // Where a training run stands when a step is about to be taken.
 struct Progress {
@@ -28,5 +28,5 @@ class ESPALIER_SDK_VISIBLE Scheduler {
   virtual double at(const Progress& progress) const = 0;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 }  // namespace espalier

@@ -13,7 +13,7 @@ class Tensor;
 }
 
 namespace espalier {
-inline namespace abi_1 {
+inline namespace abi_2 {
 
 // A named extent that tensors share. A tensor's dimension is a product of these, outermost first:
 // rows of q_proj are kv_groups × heads_per_group × head_dim.
@@ -29,6 +29,9 @@ enum class Tap {
   fc2_input,       // ffn                                 input of down_proj
   o_proj_input,    // kv_groups × heads_per_group × head_dim   the heads' outputs, concatenated
 };
+
+// What an axis of layers removes of a layer.
+enum class Part { whole, attention, mlp };
 
 enum class Norm { rms, layernorm_1p };  // layernorm_1p scales by (weight + 1)
 enum class Activation { silu, relu2 };
@@ -99,11 +102,16 @@ struct Selection {
   bool operator==(const Selection&) const = default;
 };
 
-}  // namespace abi_1
+}  // namespace abi_2
 
 inline const char* name_of(Dim dim) {
   constexpr const char* names[] = {"hidden", "ffn", "kv_groups", "heads_per_group", "head_dim", "vocab", "layers"};
   return names[static_cast<int>(dim)];
+}
+
+inline const char* name_of(Part part) {
+  constexpr const char* names[] = {"layer", "attention", "mlp"};
+  return names[static_cast<int>(part)];
 }
 
 inline const char* name_of(Tap tap) {

@@ -72,10 +72,12 @@ class MetricChecks {
 
   static void judge(Trial& trial, const AxisInfo& axis, const Needs& needs) {
     const bool layers = removes_layers(axis);
-    const bool of_blocks = needs.evidence == Evidence::block_io || needs.evidence == Evidence::probe;
+    const bool of_blocks = needs.evidence == Evidence::block_io || is_measured(needs.evidence);
     trial.expect(layers || !of_blocks, concat("asks for ", name_of(needs.evidence),
                                               "; expected evidence of a width, such as activations or weights"));
-    if (needs.evidence != Evidence::activations) return;
+    trial.expect(!needs.readers || needs.evidence == Evidence::activations,
+                 "asks for readers; expected them beside activations only");
+    if (needs.evidence != Evidence::activations && (needs.evidence != Evidence::gradients || layers)) return;
     trial.expect(std::find(axis.taps.begin(), axis.taps.end(), needs.tap) != axis.taps.end(),
                  concat("asks for tap '", espalier::name_of(needs.tap), "'; expected one of the axis's taps"));
   }
@@ -99,6 +101,7 @@ class MetricChecks {
   Instance begun(const Material& material) const {
     Instance metric = make_();
     metric->begin(material.site);
+    if (material.needs.readers) metric->observe(Exhibit{.readers = material.readers}.observation());
     return metric;
   }
 
@@ -197,16 +200,18 @@ class MetricChecks {
 
   void micro_batches() {
     checks_.run("metric/micro-batches", [&](Trial& trial) {
-      each({Evidence::activations, Evidence::block_io, Evidence::weights}, [&](const Material& material) {
-        const at::Tensor expected = scored(material, whole(material));
-        for (const std::vector<std::int64_t>& cut : cuts(material)) {
-          const bool pieces = material.needs.evidence == Evidence::weights;
-          trial.at(concat(material.text,
-                          pieces ? concat(", in ", cut.size(), " pieces") : ", in observations of " + listed(cut)));
-          trial.same(scored(material, cut), expected, kScoreTolerance,
-                     pieces ? "scores depend on how weights are cut into pieces" : "scores depend on the micro-batch");
-        }
-      });
+      each({Evidence::activations, Evidence::block_io, Evidence::weights, Evidence::gradients},
+           [&](const Material& material) {
+             const at::Tensor expected = scored(material, whole(material));
+             for (const std::vector<std::int64_t>& cut : cuts(material)) {
+               const bool pieces = material.needs.evidence == Evidence::weights;
+               trial.at(concat(material.text, pieces ? concat(", in ", cut.size(), " pieces")
+                                                     : ", in observations of " + listed(cut)));
+               trial.same(
+                   scored(material, cut), expected, kScoreTolerance,
+                   pieces ? "scores depend on how weights are cut into pieces" : "scores depend on the micro-batch");
+             }
+           });
       trial.skip("its evidence is never cut");
     });
   }
@@ -218,7 +223,7 @@ class MetricChecks {
 
   void merge() {
     checks_.run("metric/merge", [&](Trial& trial) {
-      each({Evidence::activations, Evidence::block_io}, [&](const Material& material) {
+      each({Evidence::activations, Evidence::block_io, Evidence::gradients}, [&](const Material& material) {
         const std::vector<Exhibit> all = observations(material, singles(material));
         const std::size_t each_sample = material.inputs.size();
         const at::Tensor expected = scored(material, singles(material));
@@ -257,28 +262,29 @@ class MetricChecks {
 
   void memory() {
     checks_.run("metric/memory", [&](Trial& trial) {
-      each({Evidence::activations, Evidence::block_io, Evidence::weights}, [&](const Material& material) {
-        if (material.size.units > 2) return;
-        const std::vector<Exhibit> all = observations(material, singles(material));
-        const Instance metric = begun(material);
-        const auto bytes_after = [&](int times) {
-          for (int i = 0; i < times; ++i) show(*metric, all);
-          std::size_t bytes = 0;
-          for (const at::Tensor& tensor : metric->state()) bytes += tensor.nbytes();
-          return bytes;
-        };
-        const std::size_t early = bytes_after(32), late = bytes_after(96);
-        trial.at(concat(material.text, "; ", 32 * all.size(), " and ", 128 * all.size(), " observations"));
-        trial.expect(late <= early, concat("state() grows with the observations; got ", early, " and then ", late,
-                                           " bytes; expected the same"));
-      });
+      each({Evidence::activations, Evidence::block_io, Evidence::weights, Evidence::gradients},
+           [&](const Material& material) {
+             if (material.size.units > 2) return;
+             const std::vector<Exhibit> all = observations(material, singles(material));
+             const Instance metric = begun(material);
+             const auto bytes_after = [&](int times) {
+               for (int i = 0; i < times; ++i) show(*metric, all);
+               std::size_t bytes = 0;
+               for (const at::Tensor& tensor : metric->state()) bytes += tensor.nbytes();
+               return bytes;
+             };
+             const std::size_t early = bytes_after(32), late = bytes_after(96);
+             trial.at(concat(material.text, "; ", 32 * all.size(), " and ", 128 * all.size(), " observations"));
+             trial.expect(late <= early, concat("state() grows with the observations; got ", early, " and then ", late,
+                                                " bytes; expected the same"));
+           });
       trial.skip("observes nothing, or each unit once");
     });
   }
 
   void dtype() {
     checks_.run("metric/dtype", [&](Trial& trial) {
-      each({Evidence::activations, Evidence::block_io}, [&](const Material& material) {
+      each({Evidence::activations, Evidence::block_io, Evidence::gradients}, [&](const Material& material) {
         const Material narrow = changed(material, "bfloat16", [](const at::Tensor& x) { return x.to(at::kBFloat16); });
         const Material wide = changed(narrow, "", [](const at::Tensor& x) { return x.to(at::kFloat); });
         trial.at(narrow.text);
@@ -289,10 +295,11 @@ class MetricChecks {
     });
   }
 
-  static inline const std::vector<Evidence> kEvident = {Evidence::activations, Evidence::block_io, Evidence::weights,
-                                                        Evidence::probe};
-  static inline const std::vector<Evidence> kAll = {Evidence::none, Evidence::activations, Evidence::block_io,
-                                                    Evidence::weights, Evidence::probe};
+  static inline const std::vector<Evidence> kEvident = {Evidence::activations, Evidence::block_io,  Evidence::weights,
+                                                        Evidence::probe,       Evidence::gradients, Evidence::task};
+  static inline const std::vector<Evidence> kAll = {Evidence::none,    Evidence::activations, Evidence::block_io,
+                                                    Evidence::weights, Evidence::probe,       Evidence::gradients,
+                                                    Evidence::task};
   Checklist checks_;
   Make<ImportanceMetric> make_;
   std::vector<Accepted> accepted_;

@@ -49,7 +49,7 @@ inline ModelSpec uneven_spec() {
   return spec;
 }
 
-// As the program's own axes describe themselves.
+// As the program's own axes describe themselves: widths, layers one by one and in one run, a part of each layer.
 inline std::vector<AxisInfo> standard_axes() {
   const auto axis = [](const char* name, std::vector<Dim> dims, bool shared, std::vector<Tap> taps) {
     AxisInfo info;
@@ -59,10 +59,17 @@ inline std::vector<AxisInfo> standard_axes() {
     info.taps = std::move(taps);
     return info;
   };
+  AxisInfo run = axis("layers", {Dim::layers}, true, {});
+  run.one_run = true;
+  AxisInfo part = axis("attention_blocks", {Dim::layers}, true, {});
+  part.part = Part::attention;
   return {axis("hidden", {Dim::hidden}, true, {Tap::norm_output}),
           axis("ffn", {Dim::ffn}, false, {Tap::fc2_input, Tap::pre_activation, Tap::up_output}),
           axis("heads", {Dim::kv_groups, Dim::heads_per_group}, false, {Tap::o_proj_input}),
-          axis("kv_groups", {Dim::kv_groups}, false, {Tap::o_proj_input}), axis("layers", {Dim::layers}, true, {})};
+          axis("kv_groups", {Dim::kv_groups}, false, {Tap::o_proj_input}),
+          axis("layers", {Dim::layers}, true, {}),
+          run,
+          part};
 }
 
 inline bool removes_layers(const AxisInfo& axis) { return axis.dims == std::vector<Dim>{Dim::layers}; }
