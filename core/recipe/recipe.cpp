@@ -97,10 +97,13 @@ class RecipeReader {
     TableReader reader(node, "teacher", "", diagnostics_);
     teacher.where = reader.where("path");
     reader.path("path", teacher.path, "");
+    reader.path("config", teacher.config, "");
     const TomlNode* spec = reader.take("spec");
     reader.finish();
     if (reader.has("path") && spec) {
       reader.error("spec", "and path exclude each other", "", "one of them");
+    } else if (reader.has("config") && spec) {
+      reader.error("spec", "and config exclude each other", "", "one of them");
     } else if (!reader.has("path") && !spec) {
       diagnostics_.error(node.where, "teacher", "has no model", "",
                          "path = \"…\", or spec = { family = \"llama\", layers = …, … } for random weights");

@@ -17,6 +17,7 @@ namespace espalier {
 
 struct TeacherBlock {
   fs::path path;                  // a Hugging Face folder or a run directory (its export)
+  fs::path config;                // its config.json, so that `plan` works before the folder is there; may be empty
   std::optional<ModelSpec> spec;  // instead of a path: random weights
   Where where;
 };

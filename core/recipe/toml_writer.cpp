@@ -126,6 +126,7 @@ std::string teacher_text(const TeacherBlock& teacher, const FieldsOf& fields) {
     table.table("spec", spec);
   } else {
     table.add("path", toml_string(teacher.path.string()));
+    if (!teacher.config.empty()) table.add("config", toml_string(teacher.config.string()));
   }
   return table.lines("[teacher]");
 }

@@ -4,6 +4,7 @@
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
+#include "core/checkpoint/layout.hpp"
 #include "core/prune/plan_json.hpp"
 
 namespace espalier {
@@ -31,13 +32,31 @@ Run::Run(Recipe recipe, const Registry& registry, Compute compute)
       host_(recipe_.seed),
       ledger_(files_) {}
 
+fs::path Run::teacher_config() const {
+  const TeacherBlock& teacher = recipe_.teacher;
+  if (!teacher.config.empty() && !fs::exists(teacher.path)) return teacher.config;
+  return checkpoint_folder(teacher.path) / kConfigFile;
+}
+
 ModelSpec Run::teacher_spec() const {
-  return recipe_.teacher.spec ? *recipe_.teacher.spec : read_folder_spec(checkpoint_folder(recipe_.teacher.path));
+  const TeacherBlock& teacher = recipe_.teacher;
+  if (teacher.spec) return *teacher.spec;
+  const fs::path path = teacher_config();
+  const ModelSpec spec = read_spec(read_json(path), path.string());
+  if (teacher.config.empty() || path == teacher.config) return spec;
+  const nlohmann::json got = spec_to_json(spec),
+                       expected = spec_to_json(read_spec(read_json(teacher.config), teacher.config.string()));
+  for (const auto& [key, value] : expected.items()) {
+    if (got[key] == value || key == "max_positions") continue;  // revisions of one model differ in that
+    fail("{}: not the architecture of {}; got {} = {}; expected {}", path.string(), teacher.config.string(), key,
+         got[key].dump(), value.dump());
+  }
+  return spec;
 }
 
 at::ScalarType Run::teacher_dtype() const {
   if (recipe_.teacher.spec) return at::kFloat;
-  const fs::path path = checkpoint_folder(recipe_.teacher.path) / "config.json";
+  const fs::path path = teacher_config();
   const nlohmann::json config = read_json(path);
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (config.contains(key) && config[key].is_string())
@@ -48,7 +67,10 @@ at::ScalarType Run::teacher_dtype() const {
 
 const Checkpoint& Run::given_teacher() {
   ESPALIER_CHECK(!recipe_.teacher.spec, "the teacher starts from a spec");
-  if (!given_teacher_) given_teacher_.emplace(checkpoint_folder(recipe_.teacher.path));
+  if (!given_teacher_) {
+    teacher_spec();  // agrees with the recipe's config
+    given_teacher_.emplace(checkpoint_folder(recipe_.teacher.path));
+  }
   return *given_teacher_;
 }
 

@@ -43,7 +43,8 @@ class Run {
   Compute compute() const { return compute_; }
   Ledger& ledger() { return ledger_; }
 
-  // The spec of the teacher, from config.json alone.
+  // The spec of the teacher, from config.json alone: the folder's, or where there is no such folder yet the one that the
+  // recipe names.
   ModelSpec teacher_spec() const;
   at::ScalarType teacher_dtype() const;  // float32 when the config does not say
   // The teacher as the recipe names it, before any correction. Error when the recipe starts from a spec.
@@ -65,6 +66,7 @@ class Run {
   void set_output(const std::string& stage, const std::string& digest) { outputs_[stage] = digest; }
 
  private:
+  fs::path teacher_config() const;
   Recipe recipe_;
   const Registry& registry_;
   Compute compute_;
