@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "core/base/crash.hpp"
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/strings.hpp"
@@ -35,6 +36,7 @@ int dispatch(const Arguments& arguments) {
 
 // Exit codes: 0 done, 1 environment, 2 the user's recipe or command line.
 int main(int argc, char** argv) {
+  report_crashes();
   try {
     return dispatch(Arguments(argv + 1, argv + argc));
   } catch (const RecipeError& error) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "core/base/crash.hpp"
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
 #include "core/check/kit.hpp"
@@ -114,6 +115,7 @@ PluginCheck check_plugin(const fs::path& library, const std::string& only, const
   result.plugin = registry.plugins().front();
   const std::vector<ComponentInfo> chosen = chosen_of(registry, only);
   Checker checker(registry);
+  const CrashPlace place(testkit::running);
   for (const ComponentInfo& component : chosen) {
     result.components.push_back({component.kind, checker.check(component)});
     leave_out(result.components.back().report, except);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Components as the host uses them: whatever their code throws, at any time, comes out as Error with the component and
-// its plugin in front.
+// its plugin in front. A crash names them too.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "core/base/crash.hpp"
 #include "espalier/sdk/axis.hpp"
 #include "espalier/sdk/feature_loss.hpp"
 #include "espalier/sdk/loss.hpp"
@@ -28,6 +29,7 @@ std::unique_ptr<Scheduler> guard(std::unique_ptr<Scheduler> inner, const std::st
 // Runs plugin code.
 template <class Function>
 decltype(auto) in_plugin(const std::string& context, Function&& function) {
+  const CrashPlace place(context.c_str());
   try {
     return function();
   } catch (...) {

@@ -114,7 +114,8 @@ fs::path resolve(const fs::path& named) {
     searched += "\n         " + folder.string();
   }
   if (!bare)
-    fail("{}: no such plugin; expected a path to a library, or a bare name that is searched for", named.string());
+    fail("{}: no such plugin; got no file {}; expected a path to a library, or a bare name that is searched for",
+         named.string(), fs::absolute(named).lexically_normal().string());
   fail("{}: no such plugin; expected {} in one of{}", named.string(), file.string(), searched);
 }
 

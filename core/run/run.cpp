@@ -106,6 +106,10 @@ const std::vector<TokenSource>& Run::data(DataPart part) {
                                                                       : block.calibration;
   std::vector<TokenSource>& result = data_[part];
   if (part == DataPart::valid && !own && block.valid_fraction <= 0) return result;
+  if (entries.empty()) {
+    reject("{}: error: [data] train is missing; expected train = \"FILE\", a glob, or a list of them",
+           recipe_.file.string());
+  }
   DataRequest request;
   for (const SourceBlock& entry : entries) request.sources.push_back({entry.path, entry.weight, entry.name});
   request.tokenizer = tokenizer();

@@ -22,6 +22,18 @@ fs::path cached(const Run& run, const std::string& key) {
   return run.files().cache() / "scores" / (key + ".safetensors");
 }
 
+// Scores that do not tell units apart choose the lowest indices, which is rarely meant.
+void warn_of_ties(const ScoreJob& job, const Scores& scores) {
+  for (std::size_t i = 0; i < scores.per_layer.size(); ++i) {
+    const at::Tensor& layer = scores.per_layer[i];
+    if (layer.numel() < 2 || !layer.eq(layer[0]).all().item<bool>()) continue;
+    spdlog::warn("{:<8} metric '{}' gives all {} {}s of axis '{}'{} the same score: the lowest indices are kept",
+                 "score", job.metric, layer.numel(), job.axis.unit, job.axis.name,
+                 job.axis.shared ? "" : fmt::format(", layer {},", i));
+    return;
+  }
+}
+
 // One pass over the calibration data for all blocks at once; the results go to the cache.
 void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
   std::vector<ScoreJob> jobs;
@@ -36,6 +48,7 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
   const std::vector<Scores> scores =
       score(*weights, jobs, with_data ? run.data(DataPart::calibration) : std::vector<TokenSource>{}, options);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
+    warn_of_ties(jobs[i], scores[i]);
     ScoreFile file{jobs[i].axis.name, jobs[i].axis.shared, scores[i], score_metadata(jobs[i], options)};
     file.metadata["teacher_digest"] = run.teacher().digest();
     if (needs_data(jobs[i])) file.metadata["calibration_digest"] = run.data_digest(DataPart::calibration);

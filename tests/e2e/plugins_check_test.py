@@ -4,11 +4,14 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
+import tempfile
 import unittest
 
 PROGRAM = pathlib.Path(os.environ["ESPALIER_PROGRAM"])
 GOOD = PROGRAM.parent / "plugins" / "libschedulers.so"
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BROKEN = PROGRAM.parent / "fixtures" / "plugins" / "libbroken_schedulers.so"
 
 
@@ -46,6 +49,26 @@ class PluginsCheck(unittest.TestCase):
         self.assertFalse(data["passed"])
         verdicts = {component["name"]: component["passed"] for component in data["components"]}
         self.assertEqual([name for name, passed in verdicts.items() if passed], ["sound"])
+
+    @unittest.skipIf("-fsanitize=address" in (PROGRAM.parent / "build.ninja").read_text(), "the sanitizer reports it")
+    def test_a_crash_names_component_and_property(self):
+        result = self.check(BROKEN.parent / "libcrashes.so")
+        self.assertEqual(result.returncode, -signal.SIGSEGV)
+        self.assertIn("error: crashed (SIGSEGV, a wrong address) in metric/scores of 'writes_nowhere'; to see where: gdb", result.stderr)
+
+    def test_the_recipe_of_the_sdk_page_runs_with_its_metric(self):
+        page = (SOURCE / "sdk/README.md").read_text()
+        recipe = next(block for block in page.split("```toml\n")[1:] if "[teacher]" in block.partition("```")[0]).partition("```")[0]
+        library = PROGRAM.parent / "tests/plugins/readme/libreadme_plugin.so"
+        with tempfile.TemporaryDirectory() as folder:
+            for i in range(12):
+                pathlib.Path(folder, f"text-{i}.txt").write_text(f"page {i}\n" + page[2000 * i : 2000 * (i + 1)])
+            pathlib.Path(folder, "recipe.toml").write_text(recipe)
+            done = subprocess.run([PROGRAM, "run", "recipe.toml", "--set", "data.train=text-*.txt", "--set", f'plugins=["{library}"]',
+                                   "--set", "correct.steps=4", "--set", "distill.steps=2"], cwd=folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            plan = json.loads(pathlib.Path(folder, "runs/recipe/plan.json").read_text())
+            self.assertEqual((plan["teacher"]["ffn"], plan["student"]["ffn"]), (96, 72))
 
     def test_mistakes_of_the_command_line(self):
         for arguments, error in [

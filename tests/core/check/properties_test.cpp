@@ -63,7 +63,7 @@ TEST_CASE("every property is looked at, and none that the table lacks") {
 TEST_CASE("what to read exists: the header, what it names, and the section of the SDK's page") {
   const std::string page = read_text(ESPALIER_SOURCE_DIR "/sdk/README.md");
   const std::regex place(
-      "([a-z_]+\\.hpp), ([A-Za-z]+|parse_options)(::([a-z_]+))?(; sdk/README.md, The four kinds: (.*))?");
+      "([a-z_]+\\.hpp), ([A-Za-z]+|parse_options)(::([a-z_]+))?(; README of the SDK, The kinds: (.*))?");
   for (const testkit::Property& property : testkit::kProperties) {
     std::smatch match;
     const std::string read = property.read;

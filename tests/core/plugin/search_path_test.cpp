@@ -112,5 +112,7 @@ TEST_CASE("a bare name is looked for, and where is told when it is not found") {
                     ("mine: no such plugin; expected libmine.so in one of" + searched).c_str());
   CHECK_THROWS_WITH(
       load_plugins({"build/libmine.so"}, registry),
-      "build/libmine.so: no such plugin; expected a path to a library, or a bare name that is searched for");
+      ("build/libmine.so: no such plugin; got no file " + (fs::current_path() / "build/libmine.so").string() +
+       "; expected a path to a library, or a bare name that is searched for")
+          .c_str());
 }

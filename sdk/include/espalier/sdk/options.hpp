@@ -95,7 +95,10 @@ std::string expectation(const std::string& type, const Limits& limits);
 namespace detail {
 
 template <class T>
-struct FieldType;
+struct FieldType {
+  static_assert(sizeof(T) == 0,
+                "an option is a bool, std::int64_t, double, std::string, or a std::vector of the last three");
+};
 
 // The shortest form of at least six digits that reads back as the same number, in any locale.
 inline std::string real_text(double value) {

@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 
+#include <cstdio>
 #include <exception>
 #include <string>
 #include <utility>
@@ -13,6 +14,9 @@
 #include "espalier/testkit/finding.hpp"
 
 namespace espalier::testkit {
+
+// What is being tried, "in metric/scores of 'peak', seq = "l2"": for whoever has to say where the component crashed.
+inline char running[256] = "";
 
 // The cases of one property, from small to large: with the first one that fails the property ends.
 class Trial {
@@ -34,6 +38,8 @@ class Trial {
   void same(const at::Tensor& got, const at::Tensor& expected, double tolerance, const std::string& what) const {
     const double apart = difference(got, expected);
     if (apart <= tolerance) return;
+    if (got.defined() && expected.defined() && got.sizes() != expected.sizes())
+      throw Failed{concat(what, "; got the shape ", got.sizes(), "; expected ", expected.sizes())};
     throw Failed{concat(what, "; got ", brief(got), "; expected ", brief(expected), " (apart by ", short_number(apart),
                         " of the largest; allowed ", short_number(tolerance), ")")};
   }
@@ -67,6 +73,8 @@ class Checklist {
   template <class Body>
   void run(const char* id, Body&& body) {
     const Property& property = property_named(id);
+    std::snprintf(running, sizeof running, "in %s of '%s'%s%s", id, report_.component.c_str(),
+                  options_.empty() ? "" : ", ", options_.c_str());
     Trial trial;
     try {
       body(trial);
