@@ -24,6 +24,7 @@ std::vector<at::Tensor> walk(WeightSource& weights, const std::vector<at::Tensor
   RotaryCache tables(spec, positions, weights.compute());
   for (std::int64_t layer = 0; layer < static_cast<std::int64_t>(spec.layers.size()); ++layer) {
     const Weights at_hand = weights.layer(layer);
+    if (visitor != nullptr) visitor->fetched(layer, at_hand);
     for (std::size_t b = 0; b < states.size(); ++b) {
       if (visitor != nullptr && !visitor->enter(layer, b, states[b])) continue;
       const at::Tensor after = decoder_layer(spec, layer, at_hand, tables.of_layer(layer), states[b], visitor);

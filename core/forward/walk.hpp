@@ -12,6 +12,8 @@ namespace espalier {
 
 class WalkVisitor : public Hooks {
  public:
+  // Before a layer's first batch, with its weights.
+  virtual void fetched(std::int64_t layer, const Weights& weights) { (void)layer, (void)weights; }
   // Before and after each layer of each batch; hidden is (B, T, H). Return false from `enter` to skip the layer.
   virtual bool enter(std::int64_t layer, std::size_t batch, const at::Tensor& hidden) {
     (void)layer, (void)batch, (void)hidden;

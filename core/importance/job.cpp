@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.hpp"
+#include "core/importance/readers.hpp"
 #include "core/importance/units.hpp"
 #include "core/recipe/value_json.hpp"
 
@@ -27,6 +28,19 @@ std::string resolved_options(const Registry& registry, const ComponentBlock& blo
 const char* name_of(Evidence evidence) {
   constexpr const char* names[] = {"none", "activations", "block_io", "weights", "probe", "gradients", "task"};
   return names[static_cast<int>(evidence)];
+}
+
+void check_readers(const ScoreJob& job, const Needs& needs) {
+  if (needs.evidence != Evidence::activations) {
+    fail("metric '{}' (plugin {}) asks for readers of axis '{}' beside {}; expected them beside activations",
+         job.metric, job.plugin, job.axis.name, name_of(needs.evidence));
+  }
+  const std::vector<Tap> read = read_taps();
+  if (std::find(read.begin(), read.end(), needs.tap) != read.end()) return;
+  std::vector<std::string> choices;
+  for (const Tap tap : read) choices.push_back(fmt::format("'{}'", espalier::name_of(tap)));
+  fail("metric '{}' (plugin {}) asks for the readers of a tap that no matrix reads; got '{}'; expected one of {}",
+       job.metric, job.plugin, espalier::name_of(needs.tap), fmt::join(choices, ", "));
 }
 
 }  // namespace
@@ -51,13 +65,16 @@ Needs needs_of(const ScoreJob& job) {
          job.plugin, name_of(needs.evidence), job.axis.name);
   }
   const std::vector<Tap>& taps = job.axis.taps;
-  const bool at_tap =
-      needs.evidence == Evidence::activations || (needs.evidence == Evidence::gradients && !is_layers(job.axis));
-  if (at_tap && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
+  if (sees_tap(needs, job.axis) && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
     fail("metric '{}' (plugin {}) asks for tap '{}', which is not one of axis '{}'", job.metric, job.plugin,
          espalier::name_of(needs.tap), job.axis.name);
   }
+  if (needs.readers) check_readers(job, needs);
   return needs;
+}
+
+bool sees_tap(const Needs& needs, const AxisInfo& axis) {
+  return needs.evidence == Evidence::activations || (needs.evidence == Evidence::gradients && !is_layers(axis));
 }
 
 bool needs_data(const ScoreJob& job) {

@@ -32,6 +32,9 @@ ScoreJob make_job(const Registry& registry, const Component& axis, const Compone
 // it asks for evidence that the axis cannot give.
 Needs needs_of(const ScoreJob& job);
 
+// Does such a metric see the axis's units at a tap of the forward pass?
+bool sees_tap(const Needs& needs, const AxisInfo& axis);
+
 // Does the job look at calibration data?
 bool needs_data(const ScoreJob& job);
 

@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <array>
 
-#include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/progress.hpp"
 #include "core/forward/walk.hpp"
 #include "core/importance/passes.hpp"
+#include "core/importance/readers.hpp"
 
 namespace espalier {
 namespace {
@@ -14,6 +14,12 @@ namespace {
 class Observer final : public WalkVisitor {
  public:
   Observer(const ModelSpec& spec, const std::vector<Sites*>& sites) : spec_(spec), sites_(sites) {}
+
+  void fetched(std::int64_t layer, const Weights& weights) override {
+    for (Sites* sites : sites_) {
+      if (sites->needs().readers) show_readers(*sites, spec_, layer, weights);
+    }
+  }
 
   bool enter(std::int64_t, std::size_t, const at::Tensor&) override {
     passed_.fill(0);
@@ -24,11 +30,9 @@ class Observer final : public WalkVisitor {
     const std::int64_t occurrence = passed_[static_cast<std::size_t>(tap)]++;
     for (Sites* sites : sites_) {
       if (sites->needs().evidence != Evidence::activations || sites->needs().tap != tap) continue;
-      const AxisInfo& axis = sites->job().axis;
-      const std::optional<Split> split = split_at(spec_, layer, dims_of(tap), axis.dims);
-      if (!split) fail("axis '{}' names tap '{}', which does not carry its dimensions", axis.name, name_of(tap));
-      const at::Tensor units = units_of_tap(x, *split);
-      sites->at(layer, occurrence, split->channels())
+      const Split split = split_of_tap(spec_, layer, tap, sites->job().axis);
+      const at::Tensor units = units_of_tap(x, split);
+      sites->at(layer, occurrence, split.channels())
           .observe({.layer = layer, .input = units, .output = kNoTensor, .gradient = kNoTensor, .readers = kNoTensor});
     }
     return x;

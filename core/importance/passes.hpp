@@ -17,6 +17,11 @@ inline const at::Tensor kNoTensor;  // for the members of an Observation that a 
 void observe_activations(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
                          const ScoreOptions& options);
 
+// Activations with the loss's gradient, and the same of each layer's input and output: there and back over the
+// calibration set for all of `sites`. Holds the autograd graph of one layer and one micro-batch at a time.
+void observe_gradients(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
+                       const ScoreOptions& options);
+
 // Every weight that names an axis's dimensions, unit by unit; for an axis of layers, every weight of each layer.
 void observe_weights(WeightSource& weights, const std::vector<Sites*>& sites);
 

@@ -40,10 +40,12 @@ std::vector<Scores> score(WeightSource& weights, const std::vector<ScoreJob>& jo
     if (first_like(jobs, i) == i) sites[i] = std::make_unique<Sites>(jobs[i], weights.spec(), options.seed);
   }
   const std::vector<Sites*> seen = asking_for(sites, {Evidence::activations, Evidence::block_io}),
+                            differentiated = asking_for(sites, {Evidence::gradients}),
                             probed = asking_for(sites, {Evidence::probe});
-  if (!seen.empty() || !probed.empty()) {
+  if (!seen.empty() || !differentiated.empty() || !probed.empty()) {
     const Calibration samples(calibration, options.seq_length, options.samples, options.seed, weights.spec().vocab);
     if (!seen.empty()) observe_activations(weights, seen, samples, options);
+    if (!differentiated.empty()) observe_gradients(weights, differentiated, samples, options);
     if (!probed.empty()) observe_probes(weights, probed, samples, options);
   }
   if (const std::vector<Sites*> weighed = asking_for(sites, {Evidence::weights}); !weighed.empty())

@@ -20,7 +20,7 @@ std::uint64_t hash_of(const std::string& text) {
 
 Sites::Sites(const ScoreJob& job, const ModelSpec& spec, std::uint64_t seed)
     : job_(job), spec_(spec), seed_(seed), needs_(needs_of(job)) {
-  if (needs_.evidence == Evidence::activations) return;  // instances come with the places where the tap is passed
+  if (sees_tap(needs_, job.axis)) return;  // instances come with the places where the tap is passed
   // The other kinds see a shared axis in one place.
   const std::int64_t layers = static_cast<std::int64_t>(spec.layers.size());
   for (std::int64_t layer = job.axis.shared ? -1 : 0; layer < (job.axis.shared ? 0 : layers); ++layer) {

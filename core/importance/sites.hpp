@@ -21,6 +21,7 @@ class Sites {
   // The instance of a place, begun on first use. Layer -1: the whole model. `occurrence`: a tap that a layer passes
   // twice is two places.
   ImportanceMetric& at(std::int64_t layer, std::int64_t occurrence, std::int64_t channels);
+  bool has(std::int64_t layer, std::int64_t occurrence) const { return metrics_.contains({layer, occurrence}); }
 
   // Every place's finished scores, checked; those of one layer (of an axis that all layers share: all of them) added
   // up. Throws Error naming metric and plugin when a score is not what the contract says.

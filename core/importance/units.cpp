@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "core/base/error.hpp"
+
 namespace espalier {
 namespace {
 
@@ -26,6 +28,12 @@ std::optional<Split> split_at(const ModelSpec& spec, std::int64_t layer, const D
   const auto after = found + static_cast<std::ptrdiff_t>(axis.size());
   return Split{product(spec, layer, whole.begin(), found), product(spec, layer, found, after),
                product(spec, layer, after, whole.end())};
+}
+
+Split split_of_tap(const ModelSpec& spec, std::int64_t layer, Tap tap, const AxisInfo& axis) {
+  const std::optional<Split> split = split_at(spec, layer, dims_of(tap), axis.dims);
+  if (!split) fail("axis '{}' names tap '{}', which does not carry its dimensions", axis.name, name_of(tap));
+  return *split;
 }
 
 bool is_layers(const AxisInfo& axis) { return axis.dims.size() == 1 && axis.dims.front() == Dim::layers; }

@@ -24,6 +24,9 @@ struct Split {
 std::optional<Split> split_at(const ModelSpec& spec, std::int64_t layer, const DimProduct& whole,
                               const DimProduct& axis);
 
+// The same at a tap that the axis names. Throws Error when it does not carry the axis's dimensions.
+Split split_of_tap(const ModelSpec& spec, std::int64_t layer, Tap tap, const AxisInfo& axis);
+
 bool is_layers(const AxisInfo& axis);
 
 // Units of the axis in a layer (-1: in the whole model); 0 where the layer lacks the part that has them.

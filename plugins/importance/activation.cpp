@@ -6,32 +6,12 @@
 #include "state.hpp"
 
 namespace espalier::plugins {
-namespace {
-
-std::string taps_of(const AxisInfo& axis) {
-  std::string text;
-  for (std::size_t i = 0; i < axis.taps.size(); ++i) {
-    text += concat(i == 0 ? "" : i + 1 == axis.taps.size() ? " or " : ", ", "'", name_of(axis.taps[i]), "'");
-  }
-  return text;
-}
-
-}  // namespace
 
 ActivationMetric::ActivationMetric(const Options& options)
     : options_(options), seq_(reduce_named(options.seq)), token_norm_(options.norm == "token_norm") {}
 
 Needs ActivationMetric::needs(const AxisInfo& axis) const {
-  if (axis.taps.empty()) {
-    throw RecipeError(concat("metric 'activation' needs an axis whose units have activations; got axis '", axis.name,
-                             "'; expected an axis of a width, such as 'hidden', 'ffn' or 'heads'"));
-  }
-  if (options_.tap.empty()) return {Evidence::activations, axis.taps.front()};
-  for (const Tap tap : axis.taps) {
-    if (options_.tap == name_of(tap)) return {Evidence::activations, tap};
-  }
-  throw RecipeError(concat("tap of metric 'activation' does not see the units of axis '", axis.name, "'; got '",
-                           options_.tap, "'; expected ", taps_of(axis)));
+  return {Evidence::activations, tap_of("activation", axis, options_.tap)};
 }
 
 void ActivationMetric::begin(const Site& site) {

@@ -8,6 +8,7 @@
 #include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/options.hpp"
 #include "reduction.hpp"
+#include "taps.hpp"
 
 namespace espalier::plugins {
 
@@ -18,8 +19,7 @@ struct ActivationOptions {
     v("seq", seq, "mean", one_of({"mean", "l2", "var"}),
       "first, over the tokens of a sample: mean |a|, l2 norm or variance");
     v("batch", batch, "l2", one_of({"mean", "l2", "var"}), "then, over the samples");
-    v("tap", tap, "", one_of({"", "norm_output", "pre_activation", "up_output", "fc2_input", "o_proj_input"}),
-      "where to look; empty: the axis's own choice");
+    v("tap", tap, "", any_tap(), "where to look; empty: the axis's own choice");
     v("norm", norm, "token_norm", one_of({"token_norm", "channel_then_norm"}),
       "units of several channels: l2 norm over them for each token, or of the channels' finished scores");
   }

@@ -3,14 +3,21 @@
 
 #include "activation.hpp"
 #include "block_influence.hpp"
+#include "fluctuation.hpp"
 #include "loss_drop.hpp"
 #include "magnitude.hpp"
 #include "random.hpp"
+#include "taylor.hpp"
+#include "wanda.hpp"
 
 ESPALIER_PLUGIN("importance", ESPALIER_VERSION, registrar) {
   using namespace espalier::plugins;
   registrar.add<ActivationMetric>("activation",
                                   "|activation| of each unit, over the tokens of a sample, then over the samples");
+  registrar.add<TaylorMetric>("taylor", "how much the calibration nll changes with a unit at zero, by its gradient");
+  registrar.add<WandaMetric>("wanda", "|weight| times the norm of what it reads, over the weights that read a unit");
+  registrar.add<FluctuationMetric>("fluctuation",
+                                   "variance of each unit over the tokens, with the weights that read it (FLAP)");
   registrar.add<MagnitudeMetric>("magnitude", "l1 or l2 norm of each unit's weights; sees no data");
   registrar.add<RandomMetric>("random", "uniform random scores from the recipe's seed: the baseline to beat");
   registrar.add<BlockInfluence>("block_influence",

@@ -18,6 +18,11 @@ std::vector<at::Tensor> batches() {
 struct Diary : WalkVisitor {
   std::vector<std::string> lines;
   std::int64_t skip = -1;
+  const at::Tensor* norm_of_layer_1 = nullptr;
+  void fetched(std::int64_t layer, const Weights& weights) override {
+    lines.push_back("fetched " + std::to_string(layer));
+    if (layer == 1 && norm_of_layer_1 != nullptr) CHECK(at::equal(weights[Role::attn_norm], *norm_of_layer_1));
+  }
   bool enter(std::int64_t layer, std::size_t batch, const at::Tensor&) override {
     lines.push_back("enter " + std::to_string(layer) + " " + std::to_string(batch));
     return layer != skip;
@@ -45,10 +50,13 @@ TEST_CASE("a walk gives the states of a forward pass, for batches of any length"
 TEST_CASE("layers are outside, batches inside, and progress is told after each layer") {
   Model model(tiny("llama", 2), 4, kFloat32);
   Diary diary;
+  const at::Tensor norm = model.layer(1)[Role::attn_norm];
+  diary.norm_of_layer_1 = &norm;
   (void)walk(model, {batches()[0], batches()[1]}, &diary,
              [&](std::int64_t layer) { diary.lines.push_back("done " + std::to_string(layer)); });
-  CHECK(diary.lines == std::vector<std::string>{"enter 0 0", "leave 0 0", "enter 0 1", "leave 0 1", "done 0",
-                                                "enter 1 0", "leave 1 0", "enter 1 1", "leave 1 1", "done 1"});
+  CHECK(diary.lines == std::vector<std::string>{"fetched 0", "enter 0 0", "leave 0 0", "enter 0 1", "leave 0 1",
+                                                "done 0", "fetched 1", "enter 1 0", "leave 1 0", "enter 1 1",
+                                                "leave 1 1", "done 1"});
 }
 
 TEST_CASE("a layer that is not entered is left out") {

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "moments.hpp"
+
+#include <ATen/ops/full.h>
+#include <ATen/TensorOperators.h>
+
+#include "state.hpp"
+
+namespace espalier::plugins {
+
+TokenMoments::TokenMoments(std::int64_t size) : state_{zeros(1), zeros(size), zeros(size)} {}
+
+double TokenMoments::tokens() const { return state_[0].item<double>(); }
+
+void TokenMoments::add(const at::Tensor& sample) {
+  if (sample.size(0) == 0) return;
+  const at::Tensor x = sample.to(at::kDouble), mean = x.mean(0), difference = x - mean;
+  merge({at::full({1}, x.size(0), x.options()), mean, (difference * difference).sum(0)});
+}
+
+at::Tensor TokenMoments::variance() const { return state_[2] / (state_[0] - 1).clamp_min(1); }
+
+at::Tensor TokenMoments::sum_of_squares() const { return state_[2] + state_[0] * state_[1] * state_[1]; }
+
+void TokenMoments::merge(const std::vector<at::Tensor>& later) {
+  const at::Device device = later[1].device();
+  for (at::Tensor& tensor : state_) tensor = tensor.to(device);  // moves once, with the first sample
+  if (later[0].item<double>() == 0) return;
+  const at::Tensor n = state_[0] + later[0], difference = later[1] - state_[1];
+  state_[1] = state_[1] + difference * (later[0] / n);
+  state_[2] = state_[2] + later[2] + difference * difference * (state_[0] * later[0] / n);
+  state_[0] = n;
+}
+
+}  // namespace espalier::plugins
