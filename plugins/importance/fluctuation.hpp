@@ -24,7 +24,7 @@ struct FluctuationOptions {
 };
 
 // How much a unit's output fluctuates: what is constant can be left to a bias. After An, Zhao, Yu, Tang, Wang:
-// "Fluctuation-based adaptive structured pruning for large language models", 2023, arXiv 2312.11983, section 3.
+// "Fluctuation-based adaptive structured pruning for large language models", 2023, arXiv 2312.11983 (FLAP).
 // With x[t,c] channel c of what the matrices read at token t, of n in all samples together, x̄[c] its mean, and W[o,c]
 // the weights that read it, of all matrices beside each other:
 //

@@ -4,6 +4,8 @@
 #include <ATen/ops/full.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+
 #include "state.hpp"
 
 namespace espalier::plugins {
@@ -14,8 +16,11 @@ double TokenMoments::tokens() const { return state_[0].item<double>(); }
 
 void TokenMoments::add(const at::Tensor& sample) {
   if (sample.size(0) == 0) return;
-  const at::Tensor x = sample.to(at::kDouble), mean = x.mean(0), difference = x - mean;
-  merge({at::full({1}, x.size(0), x.options()), mean, (difference * difference).sum(0)});
+  constexpr std::int64_t kPiece = 1 << 22;  // elements: 32 MiB of float64. The cut depends on the sample alone
+  for (const at::Tensor& piece : sample.split(std::max<std::int64_t>(kPiece / sample.size(1), 1))) {
+    const at::Tensor x = piece.to(at::kDouble), mean = x.mean(0), difference = x - mean;
+    merge({at::full({1}, x.size(0), x.options()), mean, (difference * difference).sum(0)});
+  }
 }
 
 at::Tensor TokenMoments::variance() const { return state_[2] / (state_[0] - 1).clamp_min(1); }

@@ -26,8 +26,8 @@ void WandaMetric::observe(const Observation& observation) {
   }
   squares_ = squares_.to(observation.input.device());
   for (std::int64_t b = 0; b < observation.input.size(0); ++b) {  // sample by sample: see ActivationMetric
-    const at::Tensor x = observation.input.select(0, b).flatten(1).to(at::kDouble);  // (tokens, units × channels)
-    squares_.add_((x * x).sum(0));
+    const at::Tensor x = observation.input.select(0, b).flatten(1).to(at::kFloat);  // (tokens, units × channels)
+    squares_.add_((x * x).sum(at::IntArrayRef({0}), false, at::kDouble));
     samples_.add_(1);
   }
 }

@@ -63,10 +63,10 @@ class Metrics(Workspace):
         self.assertRegex(error, r"bad.toml:\d+:\d+: error: \[prune\] kind of metric 'fluctuation' is not a known choice; got \"fluc\"; "
                                 r"expected \"ifv\", \"wifv\" or \"wifn\"")
         (self.root / "bad.toml").write_text(text)
-        error = self.run_program("plan", "bad.toml", expect=2).stderr
+        error = self.run_program("score", "bad.toml", expect=2).stderr
         self.assertIn("tap of metric 'taylor' belongs to an axis of a width; got 'fc2_input' with axis 'layers'; expected none", error)
         (self.root / "bad.toml").write_text(recipe("bad", RECIPES["a"][:4] + [WANDA]))
-        error = self.run_program("plan", "bad.toml", expect=2).stderr
+        error = self.run_program("score", "bad.toml", expect=2).stderr
         self.assertIn("metric 'wanda' needs an axis whose units have activations; got axis 'layers'", error)
 
 
