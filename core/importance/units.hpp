@@ -9,7 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "core/model/parameter.hpp"
+#include "core/model/layer_axis.hpp"
 #include "espalier/sdk/axis.hpp"
 
 namespace espalier {
@@ -24,9 +24,8 @@ struct Split {
 std::optional<Split> split_at(const ModelSpec& spec, std::int64_t layer, const DimProduct& whole,
                               const DimProduct& axis);
 
-bool is_layers(const AxisInfo& axis);
-
-// Units of the axis in a layer (-1: in the whole model); 0 where the layer lacks the part that has them.
+// Units of the axis in a layer (-1: in the whole model); 0 where the layer lacks the part that has them. Of an axis of
+// layers: the layers that have its part.
 std::int64_t units_in(const ModelSpec& spec, const AxisInfo& axis, std::int64_t layer);
 
 // (batch, seq, outer·units·inner) → (batch, seq, units, outer·inner)
