@@ -39,8 +39,7 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
   std::vector<ScoreJob> jobs;
   bool with_data = false;
   for (const std::size_t block : blocks) {
-    const PruneBlock& prune = run.recipe().prune[block];
-    jobs.push_back(make_job(run.registry(), prune.axis, prune.metric, run.host()));
+    jobs.push_back(block_job(run, block));
     with_data = with_data || needs_data(jobs.back());
   }
   const ScoreOptions options = score_options(run);
