@@ -4,6 +4,7 @@
 #include <functional>
 #include <numbers>
 #include <set>
+#include <typeinfo>
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -71,7 +72,7 @@ std::vector<std::int64_t> having(const ModelSpec& spec, Part part) {
 
 template <class Metric>
 ScoreJob depth_job(Part part, std::int64_t run = 1, const Pairs& options = {}) {
-  ScoreJob made = job<Metric>("layers", "depth", options);
+  ScoreJob made = job<Metric>("layers", typeid(Metric).name(), options);  // a name of its own: equal jobs are one
   made.axis.part = part;
   made.axis.name = std::string("layers of ") + espalier::name_of(part);
   made.axis.one_run = run > 1;
@@ -341,8 +342,7 @@ TEST_CASE("one walk serves units and runs of several metrics, and each variant o
   CHECK(streamed.fetched == 10);  // five layers for the states, five for the losses
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     const auto alone = score(streamed, {jobs[i]}, data, options_of(kSamples, kSeq, 4));
-    // Products of buffers at other addresses may be summed in another order.
-    CHECK(near(alone[0].per_layer[0], together[i].per_layer[0], 1e-4));
+    CHECK(at::equal(alone[0].per_layer[0], together[i].per_layer[0]));
   }
 }
 
@@ -396,10 +396,13 @@ TEST_CASE("runs that there are not, and evidence that cannot give runs, are refu
   Model model = model_of(spec_of("llama", false));
   CHECK_THROWS_WITH(score(model, {depth_job<LossDrop>(Part::whole, 6)}, {}, options_of(1, kSeq)),
                     "axis 'layers of layer': no such runs; got 6 of 5 units");
-  CHECK_THROWS_WITH(needs_of(depth_job<AngularDistance>(Part::attention, 2)),
+  ScoreJob blocks = depth_job<AngularDistance>(Part::attention, 2);
+  blocks.metric = "depth";
+  CHECK_THROWS_WITH(needs_of(blocks),
                     "metric 'depth' (plugin importance 9.9) asks for block_io of runs of axis 'layers of attention', "
                     "whose units are the attentions of layers; expected probe or task, or an axis of whole layers");
   ScoreJob wanting = depth_job<RandomMetric>(Part::whole, 2);
+  wanting.metric = "depth";
   wanting.make_metric = [] { return std::make_unique<WantsRunsOfWeights>(); };
   CHECK_THROWS_WITH(needs_of(wanting),
                     "metric 'depth' (plugin importance 9.9) asks for runs of axis 'layers of layer' with weights; "
