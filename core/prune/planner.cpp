@@ -179,7 +179,7 @@ void apply(Plan& plan, const PruneStep& step, std::int64_t keep) {
   if (is_layers(info) && info.part == Part::whole) plan.layer_of = plan.selections.back().kept.kept.front();
 }
 
-// Every student layer must have the blocks that the selections leave of the teacher's, and every tensor the shape.
+// Every student layer must have the blocks that the selections leave of the teacher's.
 void check_blocks(const Plan& plan) {
   const ModelSpec left = without_blocks(plan);
   for (std::size_t i = 0; i < plan.layer_of.size(); ++i) {
@@ -193,6 +193,7 @@ void check_blocks(const Plan& plan) {
   }
 }
 
+// Every student tensor must have the shape that the selections leave of its source.
 void check_shapes(const Plan& plan) {
   for (const Parameter& parameter : parameters(plan.student)) {
     const Parameter source = source_of(plan, parameter);
