@@ -18,7 +18,7 @@ template <class Interface, class Use>
 testkit::Report with_variants(const std::string& name, const Factory<Interface>& factory, Use&& use) {
   testkit::Report report;
   report.component = name;
-  for (const testkit::Variant& variant : testkit::variants(factory.fields())) {
+  for (const testkit::Variant& variant : testkit::variants(factory)) {
     testkit::Options source(variant.values);
     factory.check(source);
     if (source.texts.empty()) report.add(use(testkit::maker(factory, variant.values), variant.text));
@@ -61,7 +61,8 @@ class Checker {
     std::vector<PartnerAxis> found;
     for (const ComponentInfo& component : known_.components()) {
       if (component.kind != "axis") continue;
-      found.push_back({component.name, testkit::maker(*known_.factory<PruningAxis>(component.name))});
+      const Factory<PruningAxis>& factory = *known_.factory<PruningAxis>(component.name);
+      found.push_back({component.name, testkit::maker(factory, testkit::opt_ins(factory))});
     }
     return found;
   }

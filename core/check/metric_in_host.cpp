@@ -55,7 +55,7 @@ testkit::Report check_metric_in_host(const std::string& name, const testkit::Mak
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
       Model model(spec, kSeed, {dtype, at::kCPU});
       for (const AxisInfo& axis : testkit::standard_axes()) {
-        const ScoreJob job{axis, make, name, "under check", "{}"};
+        const ScoreJob job{axis, make, name, "under check", "{}", axis.one_run ? 2 : 1};
         trial.about(fmt::format("axis '{}'", axis.name));
         if (!accepts(job)) continue;
         trial.at(fmt::format("a tiny llama in {}, axis '{}', {} samples of {} tokens, micro-batches of 1 and 4",

@@ -5,7 +5,9 @@
 #include "core/base/strings.hpp"
 #include "core/cli/command_line.hpp"
 #include "core/model/counts.hpp"
+#include "core/model/layer_axis.hpp"
 #include "core/prune/plan_json.hpp"
+#include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
 
 namespace espalier {
@@ -21,15 +23,27 @@ std::string table(const Plan& plan, std::int64_t element, std::int64_t seq_lengt
     text += fmt::format("{:<28}{:>20}{:>20}{:>10}\n", name, with_commas(a), with_commas(b),
                         share(static_cast<double>(b), static_cast<double>(a)));
   };
-  const LayerSpec& teacher = plan.teacher.layers.front();
-  const LayerSpec& student = plan.student.layers.front();
-  row("layers (num_hidden_layers)", static_cast<std::int64_t>(plan.teacher.layers.size()),
-      static_cast<std::int64_t>(plan.student.layers.size()));
+  const auto layers = [](const ModelSpec& spec, Part part) {
+    return static_cast<std::int64_t>(layers_with(spec, part).size());
+  };
+  // Sizes are those of the first layer that has the block.
+  const auto first = [](const ModelSpec& spec, Part part) {
+    const std::vector<std::int64_t> with = layers_with(spec, part);
+    return spec.layers[with.empty() ? 0 : static_cast<std::size_t>(with.front())];
+  };
+  row("layers (num_hidden_layers)", layers(plan.teacher, Part::whole), layers(plan.student, Part::whole));
+  for (const Part part : {Part::attention, Part::mlp}) {
+    const std::int64_t there = layers(plan.student, part);
+    if (there < layers(plan.student, Part::whole))
+      row(fmt::format("  with {}", name_of(part)), layers(plan.teacher, part), there);
+  }
+  const LayerSpec attention = first(plan.teacher, Part::attention),
+                  attention_left = first(plan.student, Part::attention);
   row("hidden (hidden_size)", plan.teacher.hidden, plan.student.hidden);
-  row("ffn (intermediate_size)", teacher.ffn, student.ffn);
-  row("heads (num_attention_heads)", teacher.heads(), student.heads());
-  row("kv_groups (num_key_value_…)", teacher.kv_groups, student.kv_groups);
-  row("head_dim", teacher.head_dim, student.head_dim);
+  row("ffn (intermediate_size)", first(plan.teacher, Part::mlp).ffn, first(plan.student, Part::mlp).ffn);
+  row("heads (num_attention_heads)", attention.heads(), attention_left.heads());
+  row("kv_groups (num_key_value_…)", attention.kv_groups, attention_left.kv_groups);
+  row("head_dim", attention.head_dim, attention_left.head_dim);
   row("vocab (vocab_size)", plan.teacher.vocab, plan.student.vocab);
   row("parameters", before.parameters, after.parameters);
   row("non-embedding parameters", before.non_embedding_parameters, after.non_embedding_parameters);
@@ -64,6 +78,7 @@ int verb_plan(const Arguments& arguments) {
   LoadedRecipe loaded = load_recipe(line.all("RECIPE").front(), line.overrides());
   const Run run(std::move(loaded.recipe), *loaded.registry, {at::kFloat, at::kCPU});
   const Plan plan = plan_from_config(run);
+  check_jobs(run);
   const std::string& dtype = run.recipe().export_block.dtype;
   const auto element = static_cast<std::int64_t>(
       c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));

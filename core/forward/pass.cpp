@@ -2,6 +2,7 @@
 // A whole forward pass, and the loss of the next token.
 #include <ATen/ATen.h>
 
+#include "core/forward/logit_rows.hpp"
 #include "core/forward/model.hpp"
 #include "core/forward/rotary_cache.hpp"
 
@@ -63,13 +64,17 @@ at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks*
 
 at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return affine(hidden, outer[Role::head]); }
 
+std::int64_t logit_rows(const Weights& outer) {
+  constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;
+  return std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
+}
+
 at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,
                           at::Tensor* last_logits) {
-  constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;  // of float32 logits at a time
   const std::int64_t batch = hidden.size(0), predicted = hidden.size(1) - 1;
   const at::Tensor rows = hidden.narrow(1, 0, predicted).reshape({batch * predicted, hidden.size(2)});
   const at::Tensor labels = tokens.narrow(1, 1, predicted).reshape({-1, 1});
-  const std::int64_t chunk = std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
+  const std::int64_t chunk = logit_rows(outer);
   std::vector<at::Tensor> parts;
   for (std::int64_t first = 0; first < rows.size(0); first += chunk) {
     const std::int64_t count = std::min(chunk, rows.size(0) - first);

@@ -43,6 +43,22 @@ void check_readers(const ScoreJob& job, const Needs& needs) {
        job.metric, job.plugin, espalier::name_of(needs.tap), fmt::join(choices, ", "));
 }
 
+// Can this kind of evidence be had of runs of the axis's units?
+void check_runs(const ScoreJob& job, const Needs& needs) {
+  const Evidence evidence = needs.evidence;
+  if (evidence != Evidence::block_io && evidence != Evidence::probe && evidence != Evidence::task) {
+    fail("metric '{}' (plugin {}) asks for runs of axis '{}' with {}; expected block_io, probe or task", job.metric,
+         job.plugin, job.axis.name, name_of(evidence));
+  }
+  // From the input of a run's first block to the output of its last there are blocks that stay.
+  if (evidence == Evidence::block_io && job.axis.part != Part::whole) {
+    fail(
+        "metric '{}' (plugin {}) asks for block_io of runs of axis '{}', whose units are the {}s of layers; expected "
+        "probe or task, or an axis of whole layers",
+        job.metric, job.plugin, job.axis.name, name_of(job.axis.part));
+  }
+}
+
 }  // namespace
 
 ScoreJob make_job(const Registry& registry, const Component& axis, const Component& metric, const Host& host) {
@@ -61,9 +77,10 @@ Needs needs_of(const ScoreJob& job) {
   const bool layers_only =
       needs.evidence == Evidence::block_io || needs.evidence == Evidence::probe || needs.evidence == Evidence::task;
   if (layers_only && !is_layers(job.axis)) {
-    fail("metric '{}' (plugin {}) asks for {} of axis '{}', which only an axis of whole layers can give", job.metric,
+    fail("metric '{}' (plugin {}) asks for {} of axis '{}', which only an axis of layers can give", job.metric,
          job.plugin, name_of(needs.evidence), job.axis.name);
   }
+  if (needs.runs && job.axis.one_run) check_runs(job, needs);
   const std::vector<Tap>& taps = job.axis.taps;
   if (sees_tap(needs, job.axis) && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
     fail("metric '{}' (plugin {}) asks for tap '{}', which is not one of axis '{}'", job.metric, job.plugin,
@@ -76,6 +93,8 @@ Needs needs_of(const ScoreJob& job) {
 bool sees_tap(const Needs& needs, const AxisInfo& axis) {
   return needs.evidence == Evidence::activations || (needs.evidence == Evidence::gradients && !is_layers(axis));
 }
+
+bool scores_runs(const ScoreJob& job) { return job.axis.one_run && needs_of(job).runs; }
 
 bool needs_data(const ScoreJob& job) {
   const Evidence evidence = needs_of(job).evidence;

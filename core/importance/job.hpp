@@ -18,9 +18,12 @@ struct ScoreJob {
   std::string metric;   // the name it is registered under
   std::string plugin;   // "importance 0.1.0", for messages
   std::string options;  // every option with its value, as JSON
+  // Of an axis whose removed units are one run: how many those are, 1 or more. Known from the target alone.
+  std::int64_t run = 1;
   // Equal jobs have equal scores and are computed once.
   bool same_as(const ScoreJob& other) const {
-    return axis.name == other.axis.name && metric == other.metric && options == other.options;
+    return axis.name == other.axis.name && axis.part == other.axis.part && axis.one_run == other.axis.one_run &&
+           run == other.run && metric == other.metric && options == other.options;
   }
 };
 
@@ -34,6 +37,9 @@ Needs needs_of(const ScoreJob& job);
 
 // Does such a metric see the axis's units at a tap of the forward pass?
 bool sees_tap(const Needs& needs, const AxisInfo& axis);
+
+// Are its scores those of whole runs of units?
+bool scores_runs(const ScoreJob& job);
 
 // Does the job look at calibration data?
 bool needs_data(const ScoreJob& job);

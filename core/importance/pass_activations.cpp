@@ -5,6 +5,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/progress.hpp"
 #include "core/forward/walk.hpp"
+#include "core/importance/block_watcher.hpp"
 #include "core/importance/passes.hpp"
 #include "core/importance/readers.hpp"
 
@@ -13,7 +14,9 @@ namespace {
 
 class Observer final : public WalkVisitor {
  public:
-  Observer(const ModelSpec& spec, const std::vector<Sites*>& sites) : spec_(spec), sites_(sites) {}
+  Observer(const ModelSpec& spec, const std::vector<Sites*>& sites)
+      : spec_(spec), sites_(sites), blocks_(spec, sites) {}
+  std::int64_t copies() const { return blocks_.copies(); }
 
   void fetched(std::int64_t layer, const Weights& weights) override {
     for (Sites* sites : sites_) {
@@ -21,9 +24,15 @@ class Observer final : public WalkVisitor {
     }
   }
 
-  bool enter(std::int64_t, std::size_t, const at::Tensor&) override {
+  bool enter(std::int64_t layer, std::size_t batch, const at::Tensor& hidden) override {
     passed_.fill(0);
+    blocks_.enter(layer, batch, hidden);
     return true;
+  }
+
+  at::Tensor into_residual(std::int64_t layer, const at::Tensor& x) override {
+    blocks_.into_residual(layer, x);
+    return x;
   }
 
   at::Tensor at_tap(Tap tap, std::int64_t layer, const at::Tensor& x) override {
@@ -38,21 +47,14 @@ class Observer final : public WalkVisitor {
     return x;
   }
 
-  void leave(std::int64_t layer, std::size_t, const at::Tensor& before, const at::Tensor& after) override {
-    for (Sites* sites : sites_) {
-      if (sites->needs().evidence != Evidence::block_io) continue;
-      sites->at(-1, 0, 1).observe({.layer = layer,
-                                   .unit = layer,
-                                   .input = before,
-                                   .output = after,
-                                   .gradient = kNoTensor,
-                                   .readers = kNoTensor});
-    }
+  void leave(std::int64_t layer, std::size_t batch, const at::Tensor& before, const at::Tensor& after) override {
+    blocks_.leave(layer, batch, before, after);
   }
 
  private:
   const ModelSpec& spec_;
   const std::vector<Sites*>& sites_;
+  BlockWatcher blocks_;
   std::array<std::int64_t, 16> passed_{};  // how often this layer has passed each tap in this batch
 };
 
@@ -82,7 +84,7 @@ void observe_activations(WeightSource& weights, const std::vector<Sites*>& sites
                          const ScoreOptions& options) {
   Observer observer(weights.spec(), sites);
   const auto layers = static_cast<std::int64_t>(weights.spec().layers.size());
-  const std::int64_t tile = tile_samples(weights, calibration, options, 1),
+  const std::int64_t tile = tile_samples(weights, calibration, options, observer.copies()),
                      tiles = (calibration.size() + tile - 1) / tile;
   ProgressBar progress("score", tiles * layers);
   for (std::int64_t index = 0; index < tiles; ++index) {

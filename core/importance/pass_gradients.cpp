@@ -13,9 +13,11 @@
 
 #include "core/base/interrupt.hpp"
 #include "core/base/progress.hpp"
+#include "core/forward/logit_rows.hpp"
 #include "core/forward/rotary_cache.hpp"
 #include "core/forward/walk.hpp"
 #include "core/importance/passes.hpp"
+#include "core/model/layer_axis.hpp"
 
 namespace espalier {
 namespace {
@@ -34,14 +36,13 @@ at::Tensor nll_gradient(const at::Tensor& logits, const at::Tensor& labels, cons
 // exist for a chunk of rows at a time. A sample that learns nothing has no gradient.
 at::Tensor head_gradient(const Weights& outer, const at::Tensor& normed, const at::Tensor& tokens,
                          const at::Tensor& learnt) {
-  constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;  // of float32 logits at a time
   const std::int64_t batch = normed.size(0), predicted = normed.size(1) - 1, width = normed.size(2);
   const at::Tensor counts = learnt.defined() ? learnt.to(normed.device(), at::kDouble)
                                              : at::ones({batch, predicted}, normed.options().dtype(at::kDouble));
   const at::Tensor weight = (counts / counts.sum(1, true).clamp_min(1)).reshape({-1, 1});
   const at::Tensor rows = normed.narrow(1, 0, predicted).reshape({batch * predicted, width});
   const at::Tensor labels = tokens.narrow(1, 1, predicted).reshape({-1, 1});
-  const std::int64_t chunk = std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
+  const std::int64_t chunk = logit_rows(outer);
   const at::Tensor gradient = at::zeros_like(rows);
   for (std::int64_t first = 0; first < rows.size(0); first += chunk) {
     const std::int64_t count = std::min(chunk, rows.size(0) - first);
@@ -67,16 +68,11 @@ at::Tensor loss_gradient(const ModelSpec& spec, const Weights& outer, const at::
   return torch::autograd::grad({normed}, {leaf}, {gradient}).front();
 }
 
-bool has_part(const ModelSpec& spec, std::int64_t layer, Part part) {
-  const LayerSpec& here = spec.layers[static_cast<std::size_t>(layer)];
-  return part == Part::whole || (part == Part::attention ? here.attention : here.mlp);
-}
-
-// Which unit of an axis of layers a layer's part is.
-std::int64_t unit_of(const ModelSpec& spec, std::int64_t layer, Part part) {
-  std::int64_t before = 0;
-  for (std::int64_t l = 0; l < layer; ++l) before += has_part(spec, l, part) ? 1 : 0;
-  return before;
+// Which unit of an axis of layers a layer's part is; -1 where the layer lacks it.
+std::int64_t unit_of_layer(const ModelSpec& spec, std::int64_t layer, Part part) {
+  const std::vector<std::int64_t> layers = layers_with(spec, part);
+  const auto found = std::find(layers.begin(), layers.end(), layer);
+  return found == layers.end() ? -1 : found - layers.begin();
 }
 
 class InputKeeper final : public WalkVisitor {
@@ -180,9 +176,10 @@ class GradientPass {
                      output = streams.output.detach();
     for (Sites* sites : sites_) {
       const AxisInfo& axis = sites->job().axis;
-      if (sees_tap(sites->needs(), axis) || !has_part(spec_, layer, axis.part)) continue;
+      const std::int64_t unit = unit_of_layer(spec_, layer, axis.part);
+      if (sees_tap(sites->needs(), axis) || unit < 0) continue;
       sites->at(-1, 0, 1).observe({.layer = layer,
-                                   .unit = unit_of(spec_, layer, axis.part),
+                                   .unit = unit,
                                    .input = axis.part == Part::mlp ? between : input,
                                    .output = axis.part == Part::attention ? between : output,
                                    .gradient = axis.part == Part::attention ? of_between : of_output,

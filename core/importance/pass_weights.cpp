@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+
 #include "core/base/interrupt.hpp"
 #include "core/importance/passes.hpp"
 
@@ -8,11 +10,13 @@ namespace {
 void show(Sites& sites, const ModelSpec& spec, const Parameter& parameter, const at::Tensor& weight) {
   const AxisInfo& axis = sites.job().axis;
   if (is_layers(axis)) {
-    if (parameter.layer < 0) return;
+    if (parameter.layer < 0 || !is_of_part(parameter.role, axis.part)) return;
+    const std::vector<std::int64_t> layers = layers_with(spec, axis.part);
+    const std::int64_t unit = std::lower_bound(layers.begin(), layers.end(), parameter.layer) - layers.begin();
     const Split whole{1, 1, weight.size(0)};
     for_unit_rows(weight, 0, whole, [&](const at::Tensor& row) {
       sites.at(-1, 0, 1).observe({.layer = parameter.layer,
-                                  .unit = parameter.layer,
+                                  .unit = unit,
                                   .input = row,
                                   .output = kNoTensor,
                                   .gradient = kNoTensor,

@@ -25,8 +25,8 @@ void observe_gradients(WeightSource& weights, const std::vector<Sites*>& sites, 
 // Every weight that names an axis's dimensions, unit by unit; for an axis of layers, every weight of each layer.
 void observe_weights(WeightSource& weights, const std::vector<Sites*>& sites);
 
-// The calibration nll of the whole model and with each layer skipped. One walk: the states of every variant go through
-// a layer together, and the variant that skips it branches off there.
+// The calibration nll of the whole model and with each unit (a layer, a part of one, a run) skipped, and how far the
+// predictions go apart. Logits exist for a chunk of rows of two variants at a time.
 void observe_probes(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
                     const ScoreOptions& options);
 

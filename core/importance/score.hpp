@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scoring: evidence from one pass over the calibration data for all metrics that want activations or hidden states, one
-// there and back for those that want gradients, the weights for those that want weights, and the loss without each
-// layer for those that probe. Non-goals: deciding what is kept.
+// there and back for those that want gradients, the weights for those that want weights, and the loss without each unit
+// of an axis of layers for those that probe.
+// Non-goals: deciding what is kept.
 #pragma once
 
 #include <cstdint>

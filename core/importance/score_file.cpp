@@ -27,6 +27,7 @@ std::map<std::string, std::string> score_metadata(const ScoreJob& job, const Sco
     metadata["samples"] = std::to_string(options.samples);
     metadata["seq_length"] = std::to_string(options.seq_length);
   }
+  if (scores_runs(job)) metadata["run"] = std::to_string(job.run);
   return metadata;
 }
 

@@ -21,7 +21,7 @@ struct ScoreFile {
 };
 
 // What a file says about where its scores come from. Samples, their length and the micro-batch are named only when the
-// metric looks at data.
+// metric looks at data, the length of a run only when the scores are those of runs (by their first unit).
 std::map<std::string, std::string> score_metadata(const ScoreJob& job, const ScoreOptions& options);
 
 void save_scores(const fs::path& path, const ScoreFile& file);

@@ -20,13 +20,18 @@ std::uint64_t hash_of(const std::string& text) {
 
 Sites::Sites(const ScoreJob& job, const ModelSpec& spec, std::uint64_t seed)
     : job_(job), spec_(spec), seed_(seed), needs_(needs_of(job)) {
+  if (needs_.runs && job.axis.one_run) run_ = job.run;
+  const std::int64_t all = run_ > 1 ? units_in(spec, job.axis, -1) : 1;
+  if (run_ < 1 || run_ > all) fail("axis '{}': no such runs; got {} of {} units", job.axis.name, run_, all);
   if (sees_tap(needs_, job.axis)) return;  // instances come with the places where the tap is passed
   // The other kinds see a shared axis in one place.
   const std::int64_t layers = static_cast<std::int64_t>(spec.layers.size());
   for (std::int64_t layer = job.axis.shared ? -1 : 0; layer < (job.axis.shared ? 0 : layers); ++layer) {
-    if (units_in(spec, job.axis, layer) > 0) at(layer, 0, 1);
+    if (units(layer) > 0) at(layer, 0, 1);
   }
 }
+
+std::int64_t Sites::units(std::int64_t layer) const { return units_in(spec_, job_.axis, layer) - run_ + 1; }
 
 ImportanceMetric& Sites::at(std::int64_t layer, std::int64_t occurrence, std::int64_t channels) {
   std::unique_ptr<ImportanceMetric>& metric = metrics_[{layer, occurrence}];
@@ -35,9 +40,10 @@ ImportanceMetric& Sites::at(std::int64_t layer, std::int64_t occurrence, std::in
     const std::uint64_t place = static_cast<std::uint64_t>(layer * 1024 + occurrence);
     metric->begin({.axis = job_.axis.name,
                    .layer = layer,
-                   .units = units_in(spec_, job_.axis, layer),
+                   .units = units(layer),
                    .channels = channels,
-                   .seed = mix(mix(seed_, hash_of(job_.axis.name)), place)});
+                   .seed = mix(mix(seed_, hash_of(job_.axis.name)), place),
+                   .run = run_});
   }
   return *metric;
 }
@@ -49,7 +55,7 @@ at::Tensor Sites::checked(const ImportanceMetric& metric, std::int64_t layer) co
     fail("metric '{}' (plugin {}): scores of {} {}; got {}; expected {}", job_.metric, job_.plugin, place, what, got,
          expected);
   };
-  const std::int64_t units = units_in(spec_, job_.axis, layer);
+  const std::int64_t units = this->units(layer);
   at::Tensor scores = metric.scores();
   if (!scores.defined()) broken("are missing", "no tensor", fmt::format("[{}]", units));
   if (scores.dim() != 1 || scores.size(0) != units)
@@ -84,7 +90,7 @@ Scores Sites::finish() {
   Scores scores;
   for (std::size_t l = 0; l < spec_.layers.size(); ++l) {
     const auto layer = static_cast<std::int64_t>(l);
-    const bool empty = units_in(spec_, job_.axis, layer) == 0;
+    const bool empty = units(layer) == 0;
     scores.per_layer.push_back(empty ? at::empty({0}, at::kFloat) : sum_of(layer));
   }
   return scores;

@@ -18,6 +18,11 @@ class Sites {
   const ScoreJob& job() const { return job_; }
   const Needs& needs() const { return needs_; }
 
+  // Units of a run that is scored as one; 1: units are scored one by one.
+  std::int64_t run() const { return run_; }
+  // What is scored in a layer (-1: in the whole model): its units, or the runs of them.
+  std::int64_t units(std::int64_t layer) const;
+
   // The instance of a place, begun on first use. Layer -1: the whole model. `occurrence`: a tap that a layer passes
   // twice is two places.
   ImportanceMetric& at(std::int64_t layer, std::int64_t occurrence, std::int64_t channels);
@@ -35,6 +40,7 @@ class Sites {
   const ModelSpec& spec_;
   std::uint64_t seed_;
   Needs needs_;
+  std::int64_t run_ = 1;
   std::map<std::pair<std::int64_t, std::int64_t>, std::unique_ptr<ImportanceMetric>> metrics_;
 };
 

@@ -15,10 +15,6 @@ std::int64_t product(const ModelSpec& spec, std::int64_t layer, DimProduct::cons
   return result;
 }
 
-bool names(const AxisInfo& axis, Dim dim) {
-  return std::find(axis.dims.begin(), axis.dims.end(), dim) != axis.dims.end();
-}
-
 }  // namespace
 
 std::optional<Split> split_at(const ModelSpec& spec, std::int64_t layer, const DimProduct& whole,
@@ -36,16 +32,9 @@ Split split_of_tap(const ModelSpec& spec, std::int64_t layer, Tap tap, const Axi
   return *split;
 }
 
-bool is_layers(const AxisInfo& axis) { return axis.dims.size() == 1 && axis.dims.front() == Dim::layers; }
-
 std::int64_t units_in(const ModelSpec& spec, const AxisInfo& axis, std::int64_t layer) {
-  if (is_layers(axis)) return static_cast<std::int64_t>(spec.layers.size());
-  if (layer >= 0) {
-    const LayerSpec& here = spec.layers[static_cast<std::size_t>(layer)];
-    const bool of_attention =
-        names(axis, Dim::kv_groups) || names(axis, Dim::heads_per_group) || names(axis, Dim::head_dim);
-    if ((of_attention && !here.attention) || (names(axis, Dim::ffn) && !here.mlp)) return 0;
-  }
+  if (is_layers(axis)) return static_cast<std::int64_t>(layers_with(spec, axis.part).size());
+  if (layer >= 0 && !has_dims(spec.layers[static_cast<std::size_t>(layer)], axis.dims)) return 0;
   return product(spec, layer, axis.dims.begin(), axis.dims.end());
 }
 

@@ -9,7 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "core/model/parameter.hpp"
+#include "core/model/layer_axis.hpp"
 #include "espalier/sdk/axis.hpp"
 
 namespace espalier {
@@ -27,9 +27,8 @@ std::optional<Split> split_at(const ModelSpec& spec, std::int64_t layer, const D
 // The same at a tap that the axis names. Throws Error when it does not carry the axis's dimensions.
 Split split_of_tap(const ModelSpec& spec, std::int64_t layer, Tap tap, const AxisInfo& axis);
 
-bool is_layers(const AxisInfo& axis);
-
-// Units of the axis in a layer (-1: in the whole model); 0 where the layer lacks the part that has them.
+// Units of the axis in a layer (-1: in the whole model); 0 where the layer lacks the part that has them. Of an axis of
+// layers: the layers that have its part.
 std::int64_t units_in(const ModelSpec& spec, const AxisInfo& axis, std::int64_t layer);
 
 // (batch, seq, outer·units·inner) → (batch, seq, units, outer·inner)

@@ -7,6 +7,7 @@
 #include "core/base/strings.hpp"
 #include "core/model/config_reader.hpp"
 #include "core/model/families/decoder_family.hpp"
+#include "core/model/layer_axis.hpp"
 
 namespace espalier {
 namespace {
@@ -64,19 +65,51 @@ nlohmann::json write_config(const ModelSpec& spec, const nlohmann::json& base,
   return config;
 }
 
+namespace {
+
+// Both parts on, those that were off in the sizes of `usual`: sizes of what is not there do not count.
+LayerSpec filled_up(LayerSpec layer, const LayerSpec& usual) {
+  if (!layer.attention) {
+    layer.kv_groups = usual.kv_groups, layer.heads_per_group = usual.heads_per_group, layer.head_dim = usual.head_dim;
+  }
+  if (!layer.mlp) layer.ffn = usual.ffn;
+  layer.attention = layer.mlp = true;
+  layer.sliding_window = usual.sliding_window;
+  return layer;
+}
+
+// A layer with the sizes of the first attention and of the first MLP.
+LayerSpec usual_layer(const ModelSpec& spec) {
+  LayerSpec usual = spec.layers.front();
+  const auto first = [&](Part part) {
+    const std::vector<std::int64_t> layers = layers_with(spec, part);
+    return layers.empty() ? usual : spec.layers[static_cast<std::size_t>(layers.front())];
+  };
+  usual = filled_up(first(Part::attention), first(Part::attention));
+  usual.ffn = first(Part::mlp).ffn;
+  return usual;
+}
+
+}  // namespace
+
 std::vector<std::string> compatibility_notes(const ModelSpec& spec) {
   std::vector<std::string> notes;
-  const LayerSpec& front = spec.layers.front();
-  bool same = front.attention && front.mlp;
-  bool windows_last = true;
+  const LayerSpec usual = usual_layer(spec);
+  bool same = true, windows_last = true;
   for (std::size_t i = 0; i < spec.layers.size(); ++i) {
-    LayerSpec layer = spec.layers[i];
-    if (i > 0 && spec.layers[i - 1].sliding_window > 0 && layer.sliding_window == 0) windows_last = false;
-    layer.sliding_window = front.sliding_window;
-    same = same && layer == front;
+    if (i > 0 && spec.layers[i - 1].sliding_window > 0 && spec.layers[i].sliding_window == 0) windows_last = false;
+    same = same && filled_up(spec.layers[i], usual) == usual;
+  }
+  const std::size_t layers = spec.layers.size(), attentions = layers_with(spec, Part::attention).size(),
+                    mlps = layers_with(spec, Part::mlp).size();
+  if (attentions < layers || mlps < layers) {
+    notes.push_back(fmt::format(
+        "of {} layers {} have an attention and {} an MLP, which espalier itself loads; transformers, vLLM and "
+        "llama.cpp, which expect both in every layer, cannot",
+        layers, attentions, mlps));
   }
   if (!same) notes.push_back("layers differ in size, which neither transformers nor inference engines can load");
-  const std::int64_t heads = front.heads();
+  const std::int64_t heads = usual.heads();
   if (spec.family == "llama" && heads > 0 && spec.hidden % heads != 0) {
     notes.push_back(fmt::format(
         "transformers 5 refuses a llama whose hidden_size is not a multiple of num_attention_heads; got {} and {}",

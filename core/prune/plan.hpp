@@ -17,8 +17,10 @@ using Indices = std::vector<std::int64_t>;
 // What one [[prune]] block chose.
 struct AxisSelection {
   AxisInfo info;
-  Selection kept;         // shared: one list; else one list per teacher layer (layers that are dropped keep everything)
-  std::int64_t keep = 0;  // units left, as config.json counts them
+  // Shared: one list; else one list per teacher layer (layers that are dropped keep everything, those without the block
+  // that has the units nothing). Of an axis of layers: which of the teacher's layers that have its part.
+  Selection kept;
+  std::int64_t keep = 0;    // units left, as config.json counts them
   std::int64_t extent = 0;  // units before
 };
 

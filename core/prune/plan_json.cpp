@@ -6,6 +6,8 @@
 #include "core/base/error.hpp"
 #include "core/model/counts.hpp"
 #include "core/model/family.hpp"
+#include "core/model/layer_axis.hpp"
+#include "core/prune/blocks.hpp"
 
 namespace espalier {
 
@@ -38,6 +40,13 @@ Dim dim_from(const std::string& name, const std::string& source) {
   fail("{}: unknown dimension; got '{}'", source, name);
 }
 
+Part part_from(const std::string& name, const std::string& source) {
+  for (const Part part : {Part::whole, Part::attention, Part::mlp}) {
+    if (name == name_of(part)) return part;
+  }
+  fail("{}: unknown part of a layer; got '{}'; expected 'layer', 'attention' or 'mlp'", source, name);
+}
+
 json kept_to_json(const Plan& plan, const AxisSelection& selection) {
   if (selection.info.shared) return selection.kept.kept.front();
   json lists = json::array();
@@ -64,11 +73,12 @@ Selection kept_from_json(const json& lists, const Plan& plan, const AxisInfo& in
 
 // Indices from a file are not to be trusted.
 void check_range(const Plan& plan, const AxisSelection& selection, const std::string& source) {
-  const bool layers = selection.info.dims == std::vector<Dim>{Dim::layers};
+  const bool layers = is_layers(selection.info);
   for (std::size_t i = 0; i < selection.kept.kept.size(); ++i) {
     const std::int64_t layer = selection.info.shared ? -1 : static_cast<std::int64_t>(i);
-    const std::int64_t extent = layers ? static_cast<std::int64_t>(plan.teacher.layers.size())
-                                       : extent_of(plan.teacher, layer, selection.info.dims);
+    const std::int64_t extent = layers
+                                    ? static_cast<std::int64_t>(layers_with(plan.teacher, selection.info.part).size())
+                                    : extent_of(plan.teacher, layer, selection.info.dims);
     std::int64_t previous = -1;
     for (const std::int64_t unit : selection.kept.kept[i]) {
       if (unit <= previous || unit >= extent) {
@@ -77,6 +87,22 @@ void check_range(const Plan& plan, const AxisSelection& selection, const std::st
       }
       previous = unit;
     }
+  }
+}
+
+// The layers of the student must be those of the teacher that `layer_of` names, with the blocks that the selections
+// leave.
+void check_layers(const Plan& plan, const std::string& source) {
+  if (plan.layer_of.size() != plan.student.layers.size()) {
+    fail("{}: layer_of is damaged; got {} layers; expected {}", source, plan.layer_of.size(),
+         plan.student.layers.size());
+  }
+  const ModelSpec left = without_blocks(plan);
+  for (std::size_t i = 0; i < plan.layer_of.size(); ++i) {
+    const LayerSpec &student = plan.student.layers[i],
+                    &of_teacher = left.layers.at(static_cast<std::size_t>(plan.layer_of[i]));
+    if (student.attention == of_teacher.attention && student.mlp == of_teacher.mlp) continue;
+    fail("{}: layer {} of the student does not have the blocks that the selections leave", source, i);
   }
 }
 
@@ -98,6 +124,7 @@ json plan_to_json(const Plan& plan, std::int64_t bytes_per_element, std::int64_t
                               {"shared", selection.info.shared},
                               {"keep", selection.keep},
                               {"of", selection.extent}});
+    if (selection.info.part != Part::whole) result["axes"].back()["part"] = name_of(selection.info.part);
     if (plan.scored) result["selections"][selection.info.name] = kept_to_json(plan, selection);
   }
   return result;
@@ -116,12 +143,18 @@ Plan plan_from_json(const json& document, const std::string& source) {
       selection.info.unit = axis.at("unit").get<std::string>();
       for (const json& dim : axis.at("dims")) selection.info.dims.push_back(dim_from(dim.get<std::string>(), source));
       selection.info.shared = axis.at("shared").get<bool>();
+      selection.info.part = part_from(axis.value("part", name_of(Part::whole)), source);
+      if (is_layers(selection.info) && !selection.info.shared) {
+        fail("{}: axis '{}' is damaged; got layers that each layer chooses; expected shared", source,
+             selection.info.name);
+      }
       selection.keep = axis.at("keep").get<std::int64_t>();
       selection.extent = axis.at("of").get<std::int64_t>();
       selection.kept = kept_from_json(document.at("selections").at(selection.info.name), plan, selection.info);
       check_range(plan, selection, source);
       plan.selections.push_back(std::move(selection));
     }
+    check_layers(plan, source);
     return plan;
   } catch (const json::exception& error) {
     fail("{}: not a plan; got {}", source, error.what());

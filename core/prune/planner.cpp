@@ -9,12 +9,12 @@
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
+#include "core/model/layer_axis.hpp"
+#include "core/prune/blocks.hpp"
 
 namespace espalier {
 
 namespace {
-
-bool removes_layers(const AxisInfo& info) { return info.dims == std::vector<Dim>{Dim::layers}; }
 
 Indices all_of(std::int64_t count) {
   Indices indices(static_cast<std::size_t>(count));
@@ -54,21 +54,50 @@ std::optional<std::int64_t> resolve_keep(const PruneStep& step, const ModelSpec&
   return std::nullopt;
 }
 
+// The layers with a part that earlier steps left, as numbers of the teacher's layers with that part.
+Indices surviving_layers(const Plan& plan, Part part) {
+  const Indices all = layers_with(plan.teacher, part);
+  Indices units;
+  for (const std::int64_t layer : layers_with(plan.student, part)) {
+    const std::int64_t of_teacher = plan.layer_of[static_cast<std::size_t>(layer)];
+    units.push_back(std::lower_bound(all.begin(), all.end(), of_teacher) - all.begin());
+  }
+  return units;
+}
+
 // The units of an axis that earlier steps left, in the teacher's numbering, for each current layer (or once).
 std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info) {
-  if (removes_layers(info)) return {plan.layer_of};
+  if (is_layers(info)) return {surviving_layers(plan, info.part)};
   std::vector<Indices> units;
   const auto of_layer = [&](std::int64_t layer) {
     return kept_positions(plan, layer, info.dims).value_or(all_of(extent_of(plan.teacher, layer, info.dims)));
   };
   if (info.shared) return {of_layer(-1)};
-  for (const std::int64_t layer : plan.layer_of) units.push_back(of_layer(layer));
+  for (std::size_t i = 0; i < plan.layer_of.size(); ++i) {
+    const bool any = has_dims(plan.student.layers[i], info.dims);
+    units.push_back(any ? of_layer(plan.layer_of[i]) : Indices());
+  }
   return units;
 }
 
-// The scores of the surviving units; zeros when there are none yet, so that counts can be planned.
-Scores restrict_scores(const Scores* scores, const Plan& plan, const AxisInfo& info,
-                       const std::vector<Indices>& units) {
+// Are there as many scores as runs of `run` units in the teacher? Then they are those of runs.
+bool is_of_runs(const at::Tensor& scores, const Plan& plan, const AxisInfo& info, std::int64_t run) {
+  const auto units = static_cast<std::int64_t>(layers_with(plan.teacher, info.part).size());
+  return info.one_run && scores.dim() == 1 && scores.size(0) == units - run + 1;
+}
+
+// A run of the teacher's units says nothing of one from which some have gone.
+void check_uncut(const Plan& plan, const AxisInfo& info, const Indices& units) {
+  const std::size_t all = layers_with(plan.teacher, info.part).size();
+  if (units.size() == all) return;
+  fail("scores of axis '{}' are those of runs of the unpruned teacher; got {} of its {} units; expected all of them",
+       info.name, units.size(), all);
+}
+
+// The scores of the surviving units; zeros when there are none yet, so that counts can be planned. Scores of runs of
+// `run` units are passed on as they are.
+Scores restrict_scores(const Scores* scores, const Plan& plan, const AxisInfo& info, const std::vector<Indices>& units,
+                       std::int64_t run) {
   Scores result;
   for (std::size_t i = 0; i < units.size(); ++i) {
     if (scores == nullptr) {
@@ -82,9 +111,15 @@ Scores restrict_scores(const Scores* scores, const Plan& plan, const AxisInfo& i
     }
     const at::Tensor index = at::tensor(units[i], at::kLong);
     const at::Tensor& all = scores->per_layer[from];
-    if (all.dim() != 1 || (!units[i].empty() && units[i].back() >= all.size(0))) {
+    if (run > 1 && is_of_runs(all, plan, info, run)) {
+      check_uncut(plan, info, units[i]);
+      result.per_layer.push_back(all);
+      continue;
+    }
+    const std::int64_t least = units[i].empty() ? 0 : units[i].back() + 1;
+    if (all.dim() != 1 || all.size(0) < least) {
       fail("scores of axis '{}' do not fit the model; got {} units; expected at least {}", info.name, all.numel(),
-           units[i].back() + 1);
+           least);
     }
     result.per_layer.push_back(all.index_select(0, index));
   }
@@ -100,7 +135,7 @@ void check_selection(const PruneStep& step, const std::vector<Indices>& units, c
     const Indices& kept = selection.kept[i];
     const bool ascending = std::adjacent_find(kept.begin(), kept.end(), std::greater_equal<>()) == kept.end();
     const bool inside = kept.empty() || (kept.front() >= 0 && kept.back() < static_cast<std::int64_t>(units[i].size()));
-    if (kept.empty() || !ascending || !inside) {
+    if (kept.empty() != units[i].empty() || !ascending || !inside) {
       fail("axis '{}': selection {} is not a list of ascending units; got {} units; expected indices from 0 to {}",
            step.axis_name, i, kept.size(), static_cast<std::int64_t>(units[i].size()) - 1);
     }
@@ -131,16 +166,31 @@ Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::
 void apply(Plan& plan, const PruneStep& step, std::int64_t keep) {
   const AxisInfo info = step.axis->describe();
   const std::vector<Indices> units = surviving_units(plan, info);
-  const Selection selection = step.axis->select(plan.student, restrict_scores(step.scores, plan, info, units), keep);
-  check_selection(step, units, selection);
   const std::int64_t extent = step.axis->extent(plan.student);
+  const Scores scores = restrict_scores(step.scores, plan, info, units, extent - keep);
+  const Selection selection = step.axis->select(plan.student, scores, keep);
+  check_selection(step, units, selection);
   plan.student = step.axis->shrink(plan.student, selection);
   if (step.axis->extent(plan.student) != keep) {
     fail("axis '{}': the spec after the cut disagrees; got {} {}s; expected {}", step.axis_name,
          step.axis->extent(plan.student), info.unit, keep);
   }
   plan.selections.push_back({info, in_teacher_numbers(plan, info, units, selection), keep, extent});
-  if (removes_layers(info)) plan.layer_of = plan.selections.back().kept.kept.front();
+  if (is_layers(info) && info.part == Part::whole) plan.layer_of = plan.selections.back().kept.kept.front();
+}
+
+// Every student layer must have the blocks that the selections leave of the teacher's.
+void check_blocks(const Plan& plan) {
+  const ModelSpec left = without_blocks(plan);
+  for (std::size_t i = 0; i < plan.layer_of.size(); ++i) {
+    const LayerSpec& source = left.layers[static_cast<std::size_t>(plan.layer_of[i])];
+    for (const Part part : {Part::attention, Part::mlp}) {
+      const bool has = has_part(plan.student.layers.at(i), part);
+      if (has == has_part(source, part)) continue;
+      fail("the axes' selections and specs disagree on the {} of layer {}; got a spec {} it; expected one {} it",
+           name_of(part), i, has ? "with" : "without", has ? "without" : "with");
+    }
+  }
 }
 
 // Every student tensor must have the shape that the selections leave of its source.
@@ -169,6 +219,7 @@ Plan make_plan(const ModelSpec& teacher, const std::vector<PruneStep>& steps, Di
     if (const std::optional<std::int64_t> keep = resolve_keep(step, plan.student, diagnostics))
       apply(plan, step, *keep);
   }
+  check_blocks(plan);
   check_shapes(plan);
   return plan;
 }

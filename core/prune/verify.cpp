@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/forward/model.hpp"
+#include "core/prune/blocks.hpp"
 #include "core/prune/slicer.hpp"
 
 namespace espalier {
@@ -104,6 +105,7 @@ void verify_states(const Checkpoint& teacher, const Plan& plan, const Checkpoint
   at::NoGradGuard no_grad;
   StreamedWeights teacher_weights(teacher, kExact), student_weights(student, kExact);
   const Weights teacher_outer = teacher_weights.outer(), student_outer = student_weights.outer();
+  const ModelSpec masked_spec = without_blocks(plan);
   MaskingHooks hooks(plan);
   StateComparison compare(plan, report);
   report.tokens += tokens.numel();
@@ -121,7 +123,7 @@ void verify_states(const Checkpoint& teacher, const Plan& plan, const Checkpoint
                                          tokens.size(1), at::kDouble, at::kCPU);
       return decoder_layer(spec, index, weights.layer(index), rotary, hidden, with);
     };
-    masked = run(teacher_weights, plan.teacher, of_teacher, masked, &hooks);
+    masked = run(teacher_weights, masked_spec, of_teacher, masked, &hooks);
     sliced = run(student_weights, student.spec(), layer, sliced, nullptr);
     if (!compare.equal(masked, sliced, layer_name(layer, of_teacher))) return;
   }

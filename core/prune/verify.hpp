@@ -3,8 +3,8 @@
 // tokens every hidden state of the student equals the kept channels of the masked teacher's.
 //
 // The masked teacher has all its weights. Its pruned units are multiplied by zero where they appear (taps, residual
-// stream), its norms average over the kept channels only, dropped layers are skipped. So the proof does not go through
-// the code that slices.
+// stream), its norms average over the kept channels only, dropped layers and blocks are skipped. So the proof does not
+// go through the code that slices.
 #pragma once
 
 #include <string>

@@ -34,6 +34,9 @@ nlohmann::json provenance_of(Run& run) {
     json["scores_digest"] = run.output_of("score");
     json["selections"] = plan.at("selections");
     json["layer_of"] = plan.at("layer_of");
+    for (const nlohmann::json& axis : plan.at("axes")) {  // whose units are not whole layers
+      if (axis.contains("part")) json["parts"][axis.at("name").get<std::string>()] = axis.at("part");
+    }
   }
   return json;
 }

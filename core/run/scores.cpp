@@ -6,12 +6,48 @@
 #include "core/base/memory.hpp"
 #include "core/importance/job.hpp"
 #include "core/model/counts.hpp"
+#include "core/model/layer_axis.hpp"
+#include "core/run/stages.hpp"
 
 namespace espalier {
 
+namespace {
+
+// Units that go as one run: what the counts of the recipe say. A block that keeps everything has runs of 1.
+std::int64_t run_of(const Run& run, std::size_t block, const AxisInfo& axis) {
+  const PruneBlock& prune = run.recipe().prune[block];
+  const Plan plan = plan_from_config(run);
+  const AxisSelection& target = plan.selections.at(block);
+  const auto units = static_cast<std::int64_t>(layers_with(plan.teacher, axis.part).size());
+  if (target.extent != units) {
+    Diagnostics diagnostics;
+    diagnostics.error(
+        prune.metric->where, prune.metric->table,
+        fmt::format("metric '{}' scores runs of the teacher's {}s, and an earlier block has cut them",
+                    prune.metric->name, axis.unit),
+        fmt::format("{} of {}", target.extent, units),
+        fmt::format("axis '{}' in front of that block, or a metric that scores {}s one by one", axis.name, axis.unit));
+    diagnostics.throw_if_any();
+  }
+  return std::max<std::int64_t>(1, target.extent - target.keep);
+}
+
+}  // namespace
+
+ScoreJob block_job(const Run& run, std::size_t block) {
+  const PruneBlock& prune = run.recipe().prune[block];
+  ScoreJob job = make_job(run.registry(), prune.axis, prune.metric, run.host());
+  if (scores_runs(job)) job.run = run_of(run, block, job.axis);
+  return job;
+}
+
+void check_jobs(const Run& run) {
+  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) needs_of(block_job(run, i));
+}
+
 std::string score_key(Run& run, std::size_t block) {
   const PruneBlock& prune = run.recipe().prune[block];
-  const ScoreJob job = make_job(run.registry(), prune.axis, prune.metric, run.host());
+  const ScoreJob job = block_job(run, block);
   Digest digest;
   digest.add(run.teacher().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
   digest.add(std::to_string(run.recipe().seed)).add(c10::toString(run.compute().dtype));
@@ -19,6 +55,8 @@ std::string score_key(Run& run, std::size_t block) {
     const ScoreBlock& score = run.recipe().score;
     digest.add(run.data_digest(DataPart::calibration)).add(fmt::format("{} {}", score.samples, score.seq_length));
   }
+  if (job.axis.part != Part::whole) digest.add(name_of(job.axis.part));
+  if (scores_runs(job)) digest.add(fmt::format("runs of {}", job.run));
   return digest.hex();
 }
 

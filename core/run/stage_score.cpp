@@ -27,8 +27,9 @@ void warn_of_ties(const ScoreJob& job, const Scores& scores) {
   for (std::size_t i = 0; i < scores.per_layer.size(); ++i) {
     const at::Tensor& layer = scores.per_layer[i];
     if (layer.numel() < 2 || !layer.eq(layer[0]).all().item<bool>()) continue;
-    spdlog::warn("{:<8} metric '{}' gives all {} {}s of axis '{}'{} the same score: the lowest indices are kept",
-                 "score", job.metric, layer.numel(), job.axis.unit, job.axis.name,
+    const std::string runs = job.run > 1 && scores_runs(job) ? fmt::format("runs of {} ", job.run) : "";
+    spdlog::warn("{:<8} metric '{}' gives all {} {}{}s of axis '{}'{} the same score: the lowest indices are kept",
+                 "score", job.metric, layer.numel(), runs, job.axis.unit, job.axis.name,
                  job.axis.shared ? "" : fmt::format(", layer {},", i));
     return;
   }
@@ -39,8 +40,7 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
   std::vector<ScoreJob> jobs;
   bool with_data = false;
   for (const std::size_t block : blocks) {
-    const PruneBlock& prune = run.recipe().prune[block];
-    jobs.push_back(make_job(run.registry(), prune.axis, prune.metric, run.host()));
+    jobs.push_back(block_job(run, block));
     with_data = with_data || needs_data(jobs.back());
   }
   const ScoreOptions options = score_options(run);

@@ -37,8 +37,8 @@ class RelativeMagnitude final : public espalier::ImportanceMetric {
   void observe(const espalier::Observation& seen) override {  // input x and output y: (batch, seq, hidden)
     const at::Tensor x = seen.input.to(at::kDouble), y = seen.output.to(at::kDouble);
     const at::Tensor ratio = lengths(y - x) / lengths(y).clamp_min(1e-300);  // 0 / 0 counts as no change
-    sum_.select(0, seen.layer).add_(ratio.sum().to(at::kCPU));
-    tokens_.select(0, seen.layer).add_(ratio.numel());
+    sum_.select(0, seen.unit).add_(ratio.sum().to(at::kCPU));
+    tokens_.select(0, seen.unit).add_(ratio.numel());
   }
 
   at::Tensor scores() const override {

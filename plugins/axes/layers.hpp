@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "espalier/sdk/axis.hpp"
-#include "ranking.hpp"
+#include "depth.hpp"
 
 namespace espalier::plugins {
 
@@ -11,20 +10,23 @@ struct LayersOptions : AxisOptions {
   template <class V>
   void fields(V& v) {
     AxisOptions::fields(v);
-    v("contiguous", contiguous, false, any(), "remove one run of layers: the one whose summed score is smallest");
+    v("contiguous", contiguous, false, any(),
+      "remove one run of layers: the weakest one by a metric of runs, else the one whose summed score is smallest");
   }
 };
 
 // Whole decoder layers.
-class LayersAxis final : public PruningAxis {
+class LayersAxis final : public DepthAxis {
  public:
   using Options = LayersOptions;
   explicit LayersAxis(const Options& options) : options_(options) {}
   AxisInfo describe() const override;
-  std::int64_t extent(const ModelSpec& spec) const override;
-  std::int64_t step(const ModelSpec& spec) const override;
-  Selection select(const ModelSpec& spec, const Scores& scores, std::int64_t keep) const override;
-  ModelSpec shrink(const ModelSpec& spec, const Selection& selection) const override;
+  std::int64_t step(const ModelSpec&) const override { return options_.granularity; }
+
+ protected:
+  const char* name() const override { return "layers"; }
+  Part part() const override { return Part::whole; }
+  bool one_run() const override { return options_.contiguous; }
 
  private:
   Options options_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "espalier/sdk/plugin.hpp"
 
+#include "depth.hpp"
 #include "ffn.hpp"
 #include "heads.hpp"
 #include "hidden.hpp"
@@ -14,4 +15,6 @@ ESPALIER_PLUGIN("axes", ESPALIER_VERSION, registrar) {
   registrar.add<HeadsAxis>("heads", "query heads, the same number in each KV group; keys and values stay");
   registrar.add<KvGroupsAxis>("kv_groups", "KV groups: a key and a value head with the query heads that read them");
   registrar.add<LayersAxis>("layers", "whole decoder layers, the weakest ones or the weakest run");
+  registrar.add<AttentionBlocksAxis>("attention_blocks", "the attention of whole layers; the layers stay, unequal");
+  registrar.add<MlpBlocksAxis>("mlp_blocks", "the MLP of whole layers; the layers stay, unequal");
 }

@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
-#include <ATen/core/Tensor.h>
-
-#include "espalier/sdk/metric.hpp"
 #include "espalier/sdk/options.hpp"
+#include "unit_means.hpp"
 
 namespace espalier::plugins {
 
-// How much a layer turns the hidden state: the mean over tokens of 1 − cos(input, output). An identity scores 0.
-class BlockInfluence final : public ImportanceMetric {
+// How much a layer, or a part of one, turns the hidden state: the mean over tokens of 1 − cos(input, output). An
+// identity scores 0.
+class BlockInfluence final : public UnitMeans {
  public:
   using Options = NoOptions;
   explicit BlockInfluence(const Options&) {}
   Needs needs(const AxisInfo& axis) const override;
-  void begin(const Site& site) override;
   void observe(const Observation& observation) override;
-  at::Tensor scores() const override;
-  std::vector<at::Tensor> state() const override;
-  void restore(const std::vector<at::Tensor>& state) override;
-  void merge(const std::vector<at::Tensor>& later) override;
 
- private:
-  at::Tensor sum_, tokens_;  // (layers) Σ(1 − cos) and how many tokens
+ protected:
+  const char* name() const override { return "block_influence"; }
+  const char* missing() const override { return "got a unit with 0 tokens; expected at least 1"; }
 };
 
 }  // namespace espalier::plugins

@@ -2,10 +2,13 @@
 #include "espalier/sdk/plugin.hpp"
 
 #include "activation.hpp"
+#include "angular_distance.hpp"
 #include "block_influence.hpp"
 #include "fluctuation.hpp"
+#include "kl_drop.hpp"
 #include "loss_drop.hpp"
 #include "magnitude.hpp"
+#include "position.hpp"
 #include "random.hpp"
 #include "taylor.hpp"
 #include "wanda.hpp"
@@ -21,6 +24,11 @@ ESPALIER_PLUGIN("importance", ESPALIER_VERSION, registrar) {
   registrar.add<MagnitudeMetric>("magnitude", "l1 or l2 norm of each unit's weights; sees no data");
   registrar.add<RandomMetric>("random", "uniform random scores from the recipe's seed: the baseline to beat");
   registrar.add<BlockInfluence>("block_influence",
-                                "layers: mean over tokens of 1 - cos(layer's input, layer's output)");
-  registrar.add<LossDrop>("loss_drop", "layers: how much the calibration nll rises with the layer skipped");
+                                "layers and their parts: mean over tokens of 1 - cos(input, output)");
+  registrar.add<AngularDistance>("angular_distance",
+                                 "layers, their parts and runs of layers: the angle between input and output, over pi");
+  registrar.add<LossDrop>("loss_drop",
+                          "layers, their parts and runs: how much the calibration nll rises with the unit skipped");
+  registrar.add<KlDrop>("kl_drop", "layers, their parts and runs: KL of the predictions with the unit skipped");
+  registrar.add<PositionMetric>("position", "layers and their parts by their place alone: first, last, early or late");
 }

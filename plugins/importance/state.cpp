@@ -7,8 +7,8 @@ namespace espalier::plugins {
 
 void require_layers(const std::string& metric, const AxisInfo& axis) {
   if (axis.dims.size() == 1 && axis.dims.front() == Dim::layers) return;
-  throw RecipeError(
-      concat("metric '", metric, "' scores whole layers only; got axis '", axis.name, "'; expected axis 'layers'"));
+  throw RecipeError(concat("metric '", metric, "' scores layers and parts of them; got axis '", axis.name,
+                           "'; expected an axis of layers, such as 'layers'"));
 }
 
 at::Tensor zeros(std::int64_t size) { return at::zeros({size}, at::kDouble); }

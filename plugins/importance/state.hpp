@@ -13,7 +13,7 @@
 
 namespace espalier::plugins {
 
-// For metrics of whole layers: throws RecipeError for any other axis.
+// For metrics of layers, and of parts and runs of them: throws RecipeError for any other axis.
 void require_layers(const std::string& metric, const AxisInfo& axis);
 
 // Accumulators are float64; they live where the evidence is, and travel as copies on the CPU.

@@ -68,6 +68,8 @@ const std::vector<Fault> kAxes = {
     {"counts_another_dimension", "axis/extent", "the extent is not the number of units; got 24; expected 20",
      "family llama"},
     {"step_of_zero", "axis/step", "got a step of 0; expected 1 to 20", "family llama"},
+    {"strongest_run", "axis/runs", "another run than the weakest goes; got [2]; expected [0]",
+     "family llama, keep 1 of 3, scores of runs of 2, seed 1"},
     {"head_channels", "axis/masked-equals-sliced", "hidden states of the student and the masked teacher differ",
      "a tiny llama, axis 'head_channels' 4 of 6"},
     {"assumes_a_width", "axis/composes", "dimension 1; got 16 kept positions; expected 24",

@@ -140,7 +140,7 @@ TEST_CASE("evidence that an axis cannot give is refused") {
   Log log;
   CHECK_THROWS_WITH_AS(
       run({scripted(log, "ffn", {Evidence::probe, Tap::none})}),
-      "metric 'scripted' (plugin test 1.0) asks for probe of axis 'ffn', which only an axis of whole layers can give",
+      "metric 'scripted' (plugin test 1.0) asks for probe of axis 'ffn', which only an axis of layers can give",
       espalier::Error);
   CHECK_THROWS_WITH_AS(run({scripted(log, "ffn", kNorms)}),
                        "metric 'scripted' (plugin test 1.0) asks for tap 'norm_output', which is not one of axis 'ffn'",

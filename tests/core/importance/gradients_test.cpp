@@ -144,6 +144,7 @@ std::vector<TokenSource> masked_tokens(const Scratch& scratch) {
 // Units of an axis of parts are the layers that have the part, in order.
 void check_units(const Album& album, const ModelSpec& spec, bool (*has)(const espalier::LayerSpec&)) {
   REQUIRE(album.size() == 1);
+  CHECK(album.front()->site.units == std::count_if(spec.layers.begin(), spec.layers.end(), has));
   for (std::size_t i = 0; i < album.front()->layers.size(); ++i) {
     const auto layer = spec.layers.begin() + album.front()->layers[i];
     CHECK(has(*layer));

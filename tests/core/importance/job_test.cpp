@@ -74,9 +74,11 @@ TEST_CASE("only metrics that look at activations, states or losses need data") {
 }
 
 TEST_CASE("a metric on an axis that it cannot score is a mistake of the recipe") {
-  CHECK_THROWS_WITH_AS(needs_of(job_of("ffn", block("metric", "loss_drop"))),
-                       (std::string("in metric 'loss_drop' (plugin importance ") + ESPALIER_VERSION +
-                        "): metric 'loss_drop' scores whole layers only; got axis 'ffn'; expected axis 'layers'")
-                           .c_str(),
-                       espalier::RecipeError);
+  CHECK_THROWS_WITH_AS(
+      needs_of(job_of("ffn", block("metric", "loss_drop"))),
+      (std::string("in metric 'loss_drop' (plugin importance ") + ESPALIER_VERSION +
+       "): metric 'loss_drop' scores layers and parts of them; got axis 'ffn'; expected an axis of layers, such as "
+       "'layers'")
+          .c_str(),
+      espalier::RecipeError);
 }

@@ -8,6 +8,7 @@
 
 #include "core/checkpoint/safetensors.hpp"
 #include "plugins/importance/activation.hpp"
+#include "plugins/importance/loss_drop.hpp"
 #include "plugins/importance/magnitude.hpp"
 #include "tests/core/importance/tiny.hpp"
 
@@ -48,6 +49,10 @@ TEST_CASE("the metadata say how the scores were made, and of data only when data
   const auto magnitude =
       score_metadata(espalier::testing::job<espalier::plugins::MagnitudeMetric>("ffn", "magnitude"), options);
   CHECK(magnitude.count("samples") == 0);
+  espalier::ScoreJob runs = espalier::testing::job<espalier::plugins::LossDrop>("layers", "loss_drop");
+  CHECK(score_metadata(runs, options).count("run") == 0);
+  runs.axis.one_run = true, runs.run = 3;
+  CHECK(score_metadata(runs, options).at("run") == "3");
 }
 
 TEST_CASE("files that are not scores are refused") {

@@ -89,4 +89,11 @@ TEST_CASE("a layer without the part that has the units has none") {
   CHECK(espalier::units_in(spec, axis_of("ffn"), 2) == 0);
   CHECK(espalier::units_in(spec, axis_of("hidden"), -1) == 12);
   CHECK(espalier::units_in(spec, axis_of("layers"), -1) == 3);
+  spec.layers[0].mlp = false;
+  espalier::AxisInfo blocks = axis_of("layers");
+  blocks.part = espalier::Part::attention;
+  CHECK(espalier::units_in(spec, blocks, -1) == 2);
+  CHECK(layers_with(spec, blocks.part) == std::vector<std::int64_t>{0, 2});
+  blocks.part = espalier::Part::mlp;
+  CHECK(layers_with(spec, blocks.part) == std::vector<std::int64_t>{1});
 }

@@ -94,7 +94,9 @@ TEST_CASE("unequal layers are written as our own key and read back") {
   CHECK(config["espalier_layers"].size() == 3);
   CHECK(read_spec(config, "written") == spec);
   CHECK(compatibility_notes(spec) ==
-        std::vector<std::string>{"layers differ in size, which neither transformers nor inference engines can load"});
+        std::vector<std::string>{"of 3 layers 3 have an attention and 2 an MLP, which espalier itself loads; "
+                                 "transformers, vLLM and llama.cpp, which expect both in every layer, cannot",
+                                 "layers differ in size, which neither transformers nor inference engines can load"});
   nlohmann::json wrong = config;
   wrong["espalier_layers"][1]["fnn"] = 3;
   CHECK_THROWS_WITH(read_spec(wrong, "c.json"),

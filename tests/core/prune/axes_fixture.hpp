@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/random.hpp"
+#include "core/model/layer_axis.hpp"
 #include "core/plugin/loader.hpp"
 #include "core/prune/planner.hpp"
 #include "core/run/run.hpp"
@@ -57,7 +58,7 @@ class Cuts {
     for (std::size_t layer = 0; layer < sites; ++layer) {
       const bool layers = info.dims.front() == Dim::layers;
       const std::int64_t units =
-          layers ? static_cast<std::int64_t>(teacher.layers.size())
+          layers ? static_cast<std::int64_t>(layers_with(teacher, info.part).size())
                  : extent_of(teacher, info.shared ? -1 : static_cast<std::int64_t>(layer), info.dims);
       at::Tensor values = at::empty({units}, at::kFloat);
       for (std::int64_t i = 0; i < units; ++i) {

@@ -82,6 +82,41 @@ TEST_CASE("a plan survives the way through plan.json") {
   CHECK(back.selections[1].kept == plan.selections[1].kept);
 }
 
+TEST_CASE("plan.json says which part of a layer the units of an axis are; without a word they are whole layers") {
+  Plan plan = small_plan();
+  plan.teacher.layers.resize(3, plan.teacher.layers[0]);
+  plan.teacher.layers[0].attention = false;  // units are the attentions of layers 1 and 2
+  plan.student = plan.teacher;
+  plan.student.layers[1].attention = false;
+  plan.layer_of = {0, 1, 2};
+  plan.selections.push_back(selection("attention_blocks", {Dim::layers}, true, {{1}}));
+  plan.selections[0].info.part = Part::attention;
+  plan.selections.push_back(selection("layers", {Dim::layers}, true, {{0, 1, 2}}));
+  const nlohmann::json json = plan_to_json(plan, 2, 64);
+  CHECK(json["axes"][0]["part"] == "attention");
+  CHECK_FALSE(json["axes"][1].contains("part"));
+  const Plan back = plan_from_json(json, "plan.json");
+  CHECK(back.selections[0].info.part == Part::attention);
+  CHECK(back.selections[1].info.part == Part::whole);
+  CHECK(back.student == plan.student);
+
+  const auto refused = [&](const char* pointer, const nlohmann::json& value, const char* text) {
+    nlohmann::json damaged = json;
+    damaged[nlohmann::json::json_pointer(pointer)] = value;
+    CHECK_THROWS_WITH(plan_from_json(damaged, "plan.json"), text);
+  };
+  refused("/selections/attention_blocks", {2},
+          "plan.json: selection of axis 'attention_blocks' is damaged; got unit 2 after -1; expected ascending units "
+          "below 2");
+  refused("/selections/attention_blocks", {0},
+          "plan.json: layer 1 of the student does not have the blocks that the selections leave");
+  refused("/axes/0/part", "norm",
+          "plan.json: unknown part of a layer; got 'norm'; expected 'layer', 'attention' or 'mlp'");
+  refused("/axes/0/shared", false,
+          "plan.json: axis 'attention_blocks' is damaged; got layers that each layer chooses; expected shared");
+  refused("/layer_of", {0, 1}, "plan.json: layer_of is damaged; got 2 layers; expected 3");
+}
+
 TEST_CASE("a damaged plan.json is refused with the place") {
   Plan plan = small_plan();
   plan.selections.push_back(selection("ffn", {Dim::ffn}, false, {{1, 2, 19}}));

@@ -21,6 +21,8 @@ using espalier::test::write_tiny;
 
 const std::vector<std::string> kFamilies = {"llama", "mistral", "qwen2", "qwen3", "nemotron"};
 
+const std::map<std::string, Value> kUnequal = {{"unequal", Value{true}}};
+
 // A change that a test makes to the student on its way to the disk.
 using Tamper = std::function<void(const Parameter&, at::Tensor&)>;
 
@@ -75,7 +77,15 @@ TEST_CASE("masked equals sliced for every family, every axis and their combinati
       {{"hidden", 13}, {"ffn", 11}},
       {{"heads", 2}, {"kv_groups", 1}},
       {{"kv_groups", 1}, {"heads", 2}, {"hidden", 16}, {"ffn", 5}, {"layers", 2}},
-      {{"layers", 2}, {"ffn", 5}, {"hidden", 16}, {"heads", 4}}};
+      {{"layers", 2}, {"ffn", 5}, {"hidden", 16}, {"heads", 4}},
+      {{"attention_blocks", 1, kUnequal}},
+      {{"mlp_blocks", 2, kUnequal}},
+      {{"attention_blocks", 2, kUnequal}, {"layers", 2}, {"mlp_blocks", 1, kUnequal}},
+      {{"layers", 2}, {"attention_blocks", 1, kUnequal}, {"mlp_blocks", 1, kUnequal}},
+      {{"attention_blocks", 2, kUnequal}, {"heads", 2}, {"kv_groups", 1}, {"hidden", 16}},
+      {{"heads", 2}, {"kv_groups", 1}, {"hidden", 16}, {"attention_blocks", 1, kUnequal}},
+      {{"mlp_blocks", 1, kUnequal}, {"ffn", 5}, {"hidden", 13}, {"layers", 2, {{"contiguous", Value{true}}}}},
+      {{"ffn", 5}, {"mlp_blocks", 2, kUnequal}, {"layers", 2}, {"heads", 4}, {"attention_blocks", 1, kUnequal}}};
   for (const std::string& family : kFamilies) {
     for (const std::vector<Cut>& cuts : combinations) {
       CAPTURE(family);
@@ -88,6 +98,39 @@ TEST_CASE("masked equals sliced for every family, every axis and their combinati
       CHECK(report.states == static_cast<std::int64_t>(sliced.plan.layer_of.size()) + 2);
     }
   }
+}
+
+TEST_CASE("the student of an axis of blocks lacks their tensors, and its folder says so and is read back") {
+  const Sliced sliced("qwen3", {{"attention_blocks", 2, kUnequal}, {"mlp_blocks", 1, kUnequal}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan);
+  const Checkpoint student(sliced.folder / "student");
+  CHECK(student.spec() == sliced.plan.student);
+  for (std::size_t layer = 0; layer < 3; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    std::size_t attention = 0, mlp = 0;
+    for (const Parameter& parameter : student.parameters()) {
+      if (parameter.name.find(prefix) != 0) continue;
+      const bool of_mlp = parameter.name.find(".mlp.") != std::string::npos ||
+                          parameter.name.find("post_attention_layernorm") != std::string::npos;
+      ++(of_mlp ? mlp : attention);
+    }
+    CHECK(attention == (sliced.plan.student.layers[layer].attention ? 7 : 0));
+    CHECK(mlp == (sliced.plan.student.layers[layer].mlp ? 4 : 0));
+  }
+}
+
+TEST_CASE("a student that lacks another block than its plan says is found by the states") {
+  const Sliced sliced("llama", {{"attention_blocks", 2, kUnequal}});
+  write_student(sliced.folder / "student", sliced.teacher, sliced.plan);
+  Plan wrong = sliced.plan;
+  const std::vector<Indices> choices = {{0, 1}, {0, 2}, {1, 2}};
+  const Indices& right = sliced.plan.selections[0].kept.kept[0];
+  wrong.selections[0].kept.kept[0] = right == choices[0] ? choices[1] : choices[0];
+  const Checkpoint student(sliced.folder / "student");
+  VerifyReport report;
+  verify_states(sliced.teacher, wrong, student, tokens(), report);
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0].find("hidden states of the student and the masked teacher differ") != std::string::npos);
 }
 
 TEST_CASE("the planned bytes are the bytes of tensor data that are written, in every stored dtype") {

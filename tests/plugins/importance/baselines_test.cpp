@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "plugins/importance/magnitude.hpp"
+#include "plugins/importance/position.hpp"
 #include "plugins/importance/random.hpp"
 #include "tests/plugins/importance/observe.hpp"
 #include "tests/plugins/options.hpp"
@@ -14,6 +15,7 @@ using espalier::make;
 using espalier::site_of;
 using espalier::text;
 using espalier::plugins::MagnitudeMetric;
+using espalier::plugins::PositionMetric;
 using espalier::plugins::RandomMetric;
 
 TEST_CASE("magnitude is the norm over all tensors together") {
@@ -59,4 +61,27 @@ TEST_CASE("random scores are a function of the site's seed, in [0, 1) and differ
   CHECK(one.scores().mean().item<float>() == doctest::Approx(0.5).epsilon(0.05));
   CHECK(std::get<0>(at::_unique(one.scores())).numel() == 1000);
   CHECK(one.needs(espalier::axis_with({espalier::Dim::layers}, {}, "layers")).evidence == espalier::Evidence::none);
+}
+
+TEST_CASE("position ranks the first, then the last, then the rest from one of its ends") {
+  const auto ranks = [](std::int64_t first, std::int64_t last, const char* order, std::int64_t units) {
+    PositionMetric metric =
+        make<PositionMetric>({{"keep_first", {first}}, {"keep_last", {last}}, {"order", {std::string(order)}}});
+    metric.begin(site_of(units));
+    return list_of(metric.scores());
+  };
+  using List = std::vector<float>;
+  CHECK(ranks(0, 0, "early", 4) == List{4, 3, 2, 1});
+  CHECK(ranks(0, 0, "late", 4) == List{1, 2, 3, 4});
+  CHECK(ranks(1, 1, "early", 6) == List{6, 4, 3, 2, 1, 5});
+  CHECK(ranks(2, 1, "late", 6) == List{6, 5, 1, 2, 3, 4});
+  CHECK(ranks(0, 2, "early", 5) == List{3, 2, 1, 4, 5});
+  CHECK(ranks(3, 3, "late", 4) == List{4, 3, 2, 1});  // more than there are: the first ones have precedence
+  CHECK(ranks(9, 0, "early", 2) == List{2, 1});
+  CHECK(make<PositionMetric>().needs(espalier::axis_with({espalier::Dim::layers}, {}, "layers")).evidence ==
+        espalier::Evidence::none);
+  CHECK_THROWS_WITH_AS(
+      make<PositionMetric>().needs(espalier::axis_with({espalier::Dim::ffn}, {espalier::Tap::fc2_input}, "ffn")),
+      "metric 'position' scores layers and parts of them; got axis 'ffn'; expected an axis of layers, such as 'layers'",
+      espalier::RecipeError);
 }

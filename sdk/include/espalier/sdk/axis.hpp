@@ -53,7 +53,8 @@ class ESPALIER_SDK_VISIBLE PruningAxis {
   // A legal `keep` is a multiple of this, or the extent itself. The host rounds a `ratio` to the nearest one.
   virtual std::int64_t step(const ModelSpec& spec) const = 0;
 
-  // Chooses exactly `keep` units (a legal one) from scores shaped like the selection, per layer or shared.
+  // Chooses exactly `keep` units (a legal one) from scores shaped like the selection, per layer or shared. With one_run
+  // they may also be those of runs (Needs::runs): units - removed + 1 of them, by their first unit.
   // Ties go to the lower index, so that the choice is a function of the scores alone.
   virtual Selection select(const ModelSpec& spec, const Scores& scores, std::int64_t keep) const = 0;
 

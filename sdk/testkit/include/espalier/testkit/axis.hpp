@@ -44,6 +44,7 @@ class AxisChecks {
     select();
     scores();
     ties();
+    runs();
     shrink();
     other_dimensions();
     twice();
@@ -70,6 +71,8 @@ class AxisChecks {
       const bool alone = info_.dims.size() == 1;
       trial.expect(!names(info_, Dim::layers) || (alone && info_.shared && info_.taps.empty()),
                    "an axis of layers with more than layers; expected dims {layers}, shared, no taps");
+      trial.expect(removes_layers(info_) || (!info_.one_run && info_.part == Part::whole),
+                   "one_run or part without layers; expected them of an axis with dims {layers} only");
       const bool outside = names(info_, Dim::hidden) || names(info_, Dim::vocab);
       trial.expect(!outside || info_.shared,
                    "units that all layers share, chosen for each layer; expected shared = true");
@@ -80,7 +83,7 @@ class AxisChecks {
       }
       const AxisInfo again = make_()->describe();
       trial.expect(again.name == info_.name && again.dims == info_.dims && again.taps == info_.taps &&
-                       again.shared == info_.shared,
+                       again.shared == info_.shared && again.one_run == info_.one_run && again.part == info_.part,
                    "another instance describes itself differently");
     });
   }
@@ -224,6 +227,33 @@ class AxisChecks {
     });
   }
 
+  // Scores of runs, by their first unit: the run with the smallest one goes, of equal ones the last.
+  void runs() {
+    checks_.run("axis/runs", [&](Trial& trial) {
+      if (!info_.one_run) trial.skip("its units do not go as one run");
+      each_keep(trial, [&](const PruningAxis& axis, const Usable& one, std::int64_t keep, const std::string& text) {
+        const ModelSpec& spec = one.given.spec;
+        const std::int64_t units = units_in(spec, info_, 0), removed = units - keep;
+        if (removed < 1) return;
+        const auto judge_run = [&](const Scores& scores, std::int64_t first, const std::string& which) {
+          std::vector<std::int64_t> expected;
+          for (std::int64_t unit = 0; unit < units; ++unit) {
+            if (unit < first || unit >= first + removed) expected.push_back(unit);
+          }
+          const std::vector<std::int64_t> got = axis.select(spec, scores, keep).kept.at(0);
+          trial.at(concat(text, ", scores of runs of ", removed, which));
+          trial.expect(got == expected,
+                       concat("another run than the weakest goes; got ", listed(got), "; expected ", listed(expected)));
+        };
+        for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+          const Scores scores = shuffled_run_scores(spec, info_, removed, seed);
+          judge_run(scores, scores.per_layer[0].argmin().item<std::int64_t>(), concat(", seed ", seed));
+        }
+        judge_run({{at::ones({units - removed + 1})}}, units - removed, ", all equal");
+      });
+    });
+  }
+
   ModelSpec cut(const PruningAxis& axis, const ModelSpec& spec, std::int64_t keep) const {
     return axis.shrink(spec, axis.select(spec, shuffled_scores(spec, info_, 2), keep));
   }
@@ -245,12 +275,7 @@ class AxisChecks {
         ModelSpec expected = one.given.spec;
         const Selection selection = axis.select(expected, shuffled_scores(expected, info_, 2), keep);
         const ModelSpec after = axis.shrink(one.given.spec, selection);
-        if (removes_layers(info_)) {
-          expected.layers.clear();
-          for (const std::int64_t layer : selection.kept.at(0)) {
-            expected.layers.push_back(one.given.spec.layers.at(static_cast<std::size_t>(layer)));
-          }
-        }
+        if (removes_layers(info_)) expected = without_units(expected, info_, selection.kept.at(0));
         trial.at(text);
         const std::string apart = first_difference(with_own_dimensions_of(expected, after, info_), expected);
         trial.expect(apart.empty(), concat("the cut changes ", apart));

@@ -35,9 +35,22 @@ inline std::vector<Dim> dims_seen_at(Tap tap) {
   return {Dim::kv_groups, Dim::heads_per_group, Dim::head_dim};
 }
 
-// Units of an axis in a layer: the product of its dimensions, 0 where the layer lacks the part that has them.
+// Units of an axis of layers: the layers that have its part, ascending.
+inline std::vector<std::size_t> layers_of(const ModelSpec& spec, const AxisInfo& axis) {
+  std::vector<std::size_t> layers;
+  for (std::size_t l = 0; l < spec.layers.size(); ++l) {
+    const LayerSpec& layer = spec.layers[l];
+    const bool has = axis.part == Part::whole || (axis.part == Part::attention ? layer.attention : layer.mlp);
+    if (has) layers.push_back(l);
+  }
+  return layers;
+}
+
+// Units of an axis in a layer: the product of its dimensions, 0 where the layer lacks the part that has them. Of an
+// axis of layers: in the whole model.
 inline std::int64_t units_in(const ModelSpec& spec, const AxisInfo& axis, std::size_t layer) {
   if (spec.layers.empty()) return 0;
+  if (removes_layers(axis)) return static_cast<std::int64_t>(layers_of(spec, axis).size());
   const LayerSpec& here = spec.layers[std::min(layer, spec.layers.size() - 1)];
   const bool of_attention =
       names(axis, Dim::kv_groups) || names(axis, Dim::heads_per_group) || names(axis, Dim::head_dim);
@@ -68,6 +81,12 @@ inline Scores shuffled_scores(const ModelSpec& spec, const AxisInfo& axis, std::
   return scores;
 }
 
+// Of an axis whose units go as one run: a score for each run of `run` units, without ties.
+inline Scores shuffled_run_scores(const ModelSpec& spec, const AxisInfo& axis, std::int64_t run, std::uint64_t seed) {
+  const at::Tensor noise = normal({units_in(spec, axis, 0) - run + 1}, seed);
+  return {{noise.argsort().argsort().to(at::kFloat) + 1.0}};
+}
+
 inline Scores equal_scores(const ModelSpec& spec, const AxisInfo& axis) {
   Scores scores;
   for (std::size_t place = 0; place < places_of(spec, axis); ++place) {
@@ -85,6 +104,23 @@ inline std::vector<std::int64_t> legal_keeps(std::int64_t extent, std::int64_t s
   for (std::int64_t keep = step; keep < extent; keep += step) keeps.push_back(keep);
   keeps.push_back(extent);
   return keeps;
+}
+
+// `before` without what an axis of layers drops: all of a layer, or its part.
+inline ModelSpec without_units(const ModelSpec& before, const AxisInfo& axis, const std::vector<std::int64_t>& kept) {
+  const std::vector<std::size_t> layers = layers_of(before, axis);
+  ModelSpec after = before;
+  if (axis.part == Part::whole) after.layers.clear();
+  for (std::size_t unit = 0; unit < layers.size(); ++unit) {
+    const bool stays = std::find(kept.begin(), kept.end(), static_cast<std::int64_t>(unit)) != kept.end();
+    if (axis.part == Part::whole) {
+      if (stays) after.layers.push_back(before.layers[layers[unit]]);
+    } else if (!stays) {
+      LayerSpec& layer = after.layers[layers[unit]];
+      (axis.part == Part::attention ? layer.attention : layer.mlp) = false;
+    }
+  }
+  return after;
 }
 
 // `after` with the extents of the axis itself as they were: the spec before the cut,

@@ -75,6 +75,8 @@ class MetricChecks {
     const bool of_blocks = needs.evidence == Evidence::block_io || is_measured(needs.evidence);
     trial.expect(layers || !of_blocks, concat("asks for ", name_of(needs.evidence),
                                               "; expected evidence of a width, such as activations or weights"));
+    trial.expect(!needs.runs || of_blocks, concat("asks for runs with ", name_of(needs.evidence),
+                                                  "; expected them with block_io, probe or task"));
     trial.expect(!needs.readers || needs.evidence == Evidence::activations,
                  "asks for readers; expected them beside activations only");
     if (needs.evidence != Evidence::activations && (needs.evidence != Evidence::gradients || layers)) return;

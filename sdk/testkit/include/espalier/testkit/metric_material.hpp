@@ -34,6 +34,7 @@ struct Material {
   Site site;
   MaterialSize size;
   bool of_layers = false;
+  std::int64_t first_layer = 0;  // the layer of unit 0: 1 where units are parts, as if layer 0 lacked its part
   std::vector<at::Tensor> inputs, outputs, gradients;
   at::Tensor readers, losses;
   std::string text;  // for examples
@@ -68,6 +69,7 @@ inline Material make_material(const AxisInfo& axis, const Needs& needs, const Ma
   made.needs = needs;
   made.size = size;
   made.of_layers = removes_layers(axis);
+  made.first_layer = axis.part == Part::whole ? 0 : 1;
   const bool heads = axis.taps == std::vector<Tap>{Tap::o_proj_input};
   const bool at_tap =
       needs.evidence == Evidence::activations || (needs.evidence == Evidence::gradients && !made.of_layers);
@@ -153,7 +155,7 @@ inline std::vector<Exhibit> observations(const Material& material, const std::ve
   const Evidence evidence = material.needs.evidence;
   if (is_measured(evidence)) {
     for (std::int64_t unit = 0; unit < material.size.units; ++unit) {
-      shown.push_back({.layer = unit,
+      shown.push_back({.layer = unit + material.first_layer,
                        .unit = unit,
                        .probed = material.losses[unit + 1].item<double>(),
                        .base = material.losses[0].item<double>()});
@@ -162,7 +164,7 @@ inline std::vector<Exhibit> observations(const Material& material, const std::ve
     for (std::size_t i = 0; i < material.inputs.size(); ++i) {
       const std::int64_t unit = material.of_layers ? static_cast<std::int64_t>(i) / kTensorsOfAUnit : 0;
       for (const at::Tensor& piece : material.inputs[i].chunk(static_cast<std::int64_t>(cut.size()), 1)) {
-        shown.push_back({.layer = unit, .unit = unit, .input = piece.contiguous()});
+        shown.push_back({.layer = unit + material.first_layer, .unit = unit, .input = piece.contiguous()});
       }
     }
   } else if (evidence != Evidence::none) {
@@ -173,7 +175,7 @@ inline std::vector<Exhibit> observations(const Material& material, const std::ve
         const auto part_of = [&](const std::vector<at::Tensor>& tensors) {
           return tensors.empty() ? at::Tensor() : tensors[l].narrow(0, first, count);
         };
-        shown.push_back({.layer = layer,
+        shown.push_back({.layer = layer + material.first_layer,
                          .unit = layer,
                          .input = part_of(material.inputs),
                          .output = part_of(material.outputs),

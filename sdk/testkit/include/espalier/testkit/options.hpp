@@ -100,16 +100,34 @@ inline std::vector<BadValue> bad_values(const FieldInfo& field) {
 
 }  // namespace detail
 
+// Flags that a component wants set before it does anything: those that are false by default and that it reports a
+// problem with. Empty when the defaults are enough, or when flags do not help.
+template <class Interface>
+Options::Values opt_ins(const Factory<Interface>& factory) {
+  Options defaults;
+  factory.check(defaults);
+  Options::Values flags;
+  for (const FieldInfo& field : factory.fields()) {
+    const bool off = field.type == "bool" && to_text(field.fallback) == "false";
+    const bool reported = std::find(defaults.keys.begin(), defaults.keys.end(), field.name) != defaults.keys.end();
+    if (off && reported) flags[field.name] = {true};
+  }
+  Options with_flags(flags);
+  factory.check(with_flags);
+  return with_flags.texts.empty() ? flags : Options::Values();
+}
+
 // The properties that all kinds share, except component/exceptions, which is looked at on the way.
 template <class Interface>
 void check_options(Checklist& checks, const Factory<Interface>& factory) {
   checks.run("component/made", [&](Trial& trial) {
     trial.at("the defaults");
-    Options source;
+    const Options::Values flags = opt_ins(factory);
+    Options source(flags);
     factory.check(source);
     trial.expect(source.texts.empty(), concat("got a problem: ", source.texts.empty() ? "" : source.texts.front(),
                                               "; expected defaults that the component itself accepts"));
-    trial.expect(maker(factory)() != nullptr, "got no instance; expected one");
+    trial.expect(maker(factory, flags)() != nullptr, "got no instance; expected one");
   });
   checks.run("component/options", [&](Trial& trial) {
     for (const FieldInfo& field : factory.fields()) {
@@ -126,17 +144,23 @@ void check_options(Checklist& checks, const Factory<Interface>& factory) {
   });
 }
 
-// The options that a component is checked with: the defaults, then each choice and each flag in turn.
+// The options that a component is checked with: the defaults (with its opt-ins), then each choice and each flag in
+// turn.
 struct Variant {
   std::string text;  // "seq = "l2"", or nothing for the defaults
   Options::Values values;
 };
 
-inline std::vector<Variant> variants(const std::vector<FieldInfo>& fields) {
-  std::vector<Variant> all = {{}};
+template <class Interface>
+std::vector<Variant> variants(const Factory<Interface>& factory) {
+  const std::vector<FieldInfo> fields = factory.fields();
+  const Options::Values flags = opt_ins(factory);
+  std::vector<Variant> all = {{"", flags}};
   const auto add = [&](const FieldInfo& field, Value value) {
-    if (to_text(value) == to_text(field.fallback)) return;
-    all.push_back({concat(field.name, " = ", to_text(value)), {{field.name, value}}});
+    if (to_text(value) == to_text(field.fallback) || flags.contains(field.name)) return;
+    Options::Values values = flags;
+    values[field.name] = value;
+    all.push_back({concat(field.name, " = ", to_text(value)), values});
   };
   for (const FieldInfo& field : fields) {
     if (field.type == "bool") {
@@ -156,7 +180,7 @@ Report check_variants(const std::string& name, const Factory<Interface>& factory
   check_options(checks, factory);
   Report report = checks.finish();
   if (report.finding("component/made")) return report;
-  for (const Variant& variant : variants(factory.fields())) {
+  for (const Variant& variant : variants(factory)) {
     Options source(variant.values);
     factory.check(source);
     if (source.texts.empty()) report.add(check(name, maker(factory, variant.values), variant.text));

@@ -15,7 +15,8 @@ struct Property {
 };
 
 inline constexpr Property kProperties[] = {
-    {"component/made", "the defaults construct, without a problem", "options.hpp, parse_options"},
+    {"component/made", "the defaults construct, without a problem; a flag that must be set is one that they name",
+     "options.hpp, parse_options"},
     {"component/options", "a wrong type and a value outside the limits are reported under the field's name",
      "options.hpp, Limits; README of the SDK, The kinds: Options"},
     {"component/exceptions", "whatever is thrown is a std::exception with a text",
@@ -51,6 +52,8 @@ inline constexpr Property kProperties[] = {
      "axis.hpp, PruningAxis::select"},
     {"axis/scores", "a kept unit whose score rises stays", "axis.hpp, PruningAxis::select"},
     {"axis/ties", "of two units with one score the lower index stays", "axis.hpp, PruningAxis::select"},
+    {"axis/runs", "of runs that are scored as such the weakest goes; of equal ones the last",
+     "axis.hpp, PruningAxis::select"},
     {"axis/shrink", "the spec after the cut has the extent that was asked for", "axis.hpp, PruningAxis::shrink"},
     {"axis/other-dimensions", "the cut changes nothing but the axis's own dimensions", "axis.hpp, PruningAxis::shrink"},
     {"axis/twice", "what was cut can be cut again", "axis.hpp, PruningAxis::shrink"},
