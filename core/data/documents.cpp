@@ -19,7 +19,11 @@ const std::string& string_of(const nlohmann::json& object, const char* key, cons
   return found->get_ref<const std::string&>();
 }
 
-nlohmann::json parse_object(std::string_view line, const std::string& place) {
+}  // namespace
+
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+nlohmann::json parse_json_object(std::string_view line, const std::string& place, const std::string& expected) {
   nlohmann::json object;
   try {
     object = nlohmann::json::parse(line);
@@ -31,15 +35,13 @@ nlohmann::json parse_object(std::string_view line, const std::string& place) {
     fail("{}:{}: not valid JSON; got {}", place, error.byte,
          reason == std::string_view::npos ? what : what.substr(reason + 2));
   }
-  if (!object.is_object()) fail("{}: not a JSON object; got {}; {}", place, object.type_name(), kExpected);
+  if (!object.is_object()) fail("{}: not a JSON object; got {}; {}", place, object.type_name(), expected);
   return object;
 }
 
-}  // namespace
-
 std::optional<Document> parse_jsonl(std::string_view line, const std::string& place) {
-  if (line.find_first_not_of(" \t\r\n") == std::string_view::npos) return std::nullopt;
-  const nlohmann::json object = parse_object(line, place);
+  if (is_blank(line)) return std::nullopt;
+  const nlohmann::json object = parse_json_object(line, place, kExpected);
   if (object.contains("text")) return Document{string_of(object, "text", place), -1};
   for (const auto& [before, after] : {std::pair("prompt", "completion"), std::pair("input", "output")}) {
     if (!object.contains(before) && !object.contains(after)) continue;

@@ -104,27 +104,30 @@ EvalResult evaluate(WeightSource& weights, const std::vector<TokenSource>& sourc
   return result;
 }
 
+nlohmann::json model_to_json(const std::string& model, const Compute& compute, const std::string& tokenizer) {
+  return {
+      {"model", model},
+      {"tasks", nlohmann::json::object()},
+      {"protocol", {{"dtype", dtype_text(compute.dtype)}, {"device", compute.device.str()}, {"tokenizer", tokenizer}}}};
+}
+
 nlohmann::json eval_to_json(const EvalResult& result, const std::string& model, const Compute& compute,
                             const std::vector<TokenSource>& sources, const EvalOptions& options) {
   constexpr const char* kBytes[] = {"exact", "in proportion to tokens", "unknown"};
-  nlohmann::json json = to_json(result.all);
-  json["model"] = model;
-  json["tasks"] = nlohmann::json::object();
+  nlohmann::json json = model_to_json(model, compute, options.tokenizer);
+  json.update(to_json(result.all));
   for (const auto& [name, measure] : result.sources) {
     json["sources"].push_back(to_json(measure));
     json["sources"].back()["name"] = name;
   }
-  json["protocol"] = {{"windows", result.windows},
-                      {"windows_available", result.available},
-                      {"windows_chosen", result.windows == result.available ? "all" : "evenly spaced"},
-                      {"seq_length", options.seq_length},
-                      {"stride", options.seq_length},
-                      {"predicted_per_window", options.seq_length - 1},
-                      {"average", "over predicted tokens"},
-                      {"bytes", kBytes[static_cast<int>(result.bytes)]},
-                      {"dtype", dtype_text(compute.dtype)},
-                      {"device", compute.device.str()},
-                      {"tokenizer", options.tokenizer}};
+  json["protocol"].update({{"windows", result.windows},
+                           {"windows_available", result.available},
+                           {"windows_chosen", result.windows == result.available ? "all" : "evenly spaced"},
+                           {"seq_length", options.seq_length},
+                           {"stride", options.seq_length},
+                           {"predicted_per_window", options.seq_length - 1},
+                           {"average", "over predicted tokens"},
+                           {"bytes", kBytes[static_cast<int>(result.bytes)]}});
   for (const TokenSource& source : sources)
     json["protocol"]["data"].push_back({{"name", source.name}, {"digest", source.tokens.digest()}});
   return json;

@@ -47,6 +47,9 @@ struct EvalResult {
 // loss that is not finite.
 EvalResult evaluate(WeightSource& weights, const std::vector<TokenSource>& sources, const EvalOptions& options);
 
+// eval.json of a model without a measured loss: its name, no tasks yet, and what it is computed in.
+nlohmann::json model_to_json(const std::string& model, const Compute& compute, const std::string& tokenizer);
+
 // eval.json: the numbers with their protocol beside them. `model` is what the user calls it.
 nlohmann::json eval_to_json(const EvalResult& result, const std::string& model, const Compute& compute,
                             const std::vector<TokenSource>& sources, const EvalOptions& options);

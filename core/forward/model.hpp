@@ -74,6 +74,9 @@ at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks*
                          Features* features = nullptr);
 at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) → (…, V)
 
+// -log p of each label: hidden (N, H), labels (N) int64 → (N) float32. Logits exist for a chunk of rows at a time.
+at::Tensor label_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& labels);
+
 // Mean-free nll of the next token: tokens (B, T) → (B, T-1) float32, logits in chunks of rows. `last_logits`, when not
 // nullptr, receives the last position's (B, V) float32.
 at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,

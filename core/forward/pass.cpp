@@ -69,22 +69,24 @@ std::int64_t logit_rows(const Weights& outer) {
   return std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
 }
 
+at::Tensor label_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& labels) {
+  const std::int64_t chunk = logit_rows(outer);
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < hidden.size(0); first += chunk) {
+    const std::int64_t count = std::min(chunk, hidden.size(0) - first);
+    const at::Tensor scores = logits(outer, hidden.narrow(0, first, count)).to(at::kFloat);
+    const at::Tensor picked = scores.gather(1, labels.narrow(0, first, count).unsqueeze(1)).squeeze(1);
+    parts.push_back(scores.logsumexp(1) - picked);
+  }
+  return parts.empty() ? at::zeros({0}, hidden.options().dtype(at::kFloat)) : at::cat(parts);
+}
+
 at::Tensor next_token_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& tokens,
                           at::Tensor* last_logits) {
   const std::int64_t batch = hidden.size(0), predicted = hidden.size(1) - 1;
   const at::Tensor rows = hidden.narrow(1, 0, predicted).reshape({batch * predicted, hidden.size(2)});
-  const at::Tensor labels = tokens.narrow(1, 1, predicted).reshape({-1, 1});
-  const std::int64_t chunk = logit_rows(outer);
-  std::vector<at::Tensor> parts;
-  for (std::int64_t first = 0; first < rows.size(0); first += chunk) {
-    const std::int64_t count = std::min(chunk, rows.size(0) - first);
-    const at::Tensor scores = logits(outer, rows.narrow(0, first, count)).to(at::kFloat);
-    const at::Tensor picked = scores.gather(1, labels.narrow(0, first, count)).squeeze(1);
-    parts.push_back(scores.logsumexp(1) - picked);
-  }
   if (last_logits != nullptr) *last_logits = logits(outer, hidden.select(1, predicted)).to(at::kFloat);
-  return parts.empty() ? at::zeros({batch, predicted}, hidden.options().dtype(at::kFloat))
-                       : at::cat(parts).view({batch, predicted});
+  return label_nll(outer, rows, tokens.narrow(1, 1, predicted).reshape({-1})).view({batch, predicted});
 }
 
 }  // namespace espalier

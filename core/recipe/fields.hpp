@@ -61,6 +61,8 @@ template <class V>
 void visit_fields(V& v, EvalBlock& eval, const DataBlock& data) {
   v("windows", eval.windows, 0, at_least(0));
   v("seq_length", eval.seq_length, data.seq_length, at_least(2));
+  v("shots", eval.shots, 0, at_least(0));
+  v.tasks("tasks", eval.tasks, eval.shots);
 }
 
 template <class V>

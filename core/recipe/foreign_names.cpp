@@ -80,6 +80,7 @@ constexpr ForeignName kForeignNames[] = {
     {"train", "logging_steps", "log_every"},
     {"train", "temperature", "losses = [ { temperature = … } ]"},
     {"train", "seq_length", "seq_length in [data]"},
+    {"eval", "num_fewshot", "shots"},
     {"export", "torch_dtype", "dtype"},
     {"export", "max_shard_size", "shard_size"},
 };

@@ -28,7 +28,7 @@ class RecipeReader {
     with_fields("score", recipe.score, recipe.data);
     prune(recipe.prune);
     train("distill", recipe.distill, recipe.data);
-    with_fields("eval", recipe.eval, recipe.data, [this](TableReader& reader) { refuse_tasks(reader); });
+    with_fields("eval", recipe.eval, recipe.data);
     with_fields("export", recipe.export_block);
     locked(recipe.locked);
     for (const char* later : {"search", "sweep", "teacher_cache"}) {
@@ -53,7 +53,7 @@ class RecipeReader {
     return nullptr;
   }
 
-  // A table whose absence means all defaults. The last argument may be a function that reads keys without a field.
+  // A table whose absence means all defaults.
   template <class Block, class... Context>
   void with_fields(const char* key, Block& block, Context&&... context) {
     static const TomlNode empty;
@@ -69,11 +69,6 @@ class RecipeReader {
   template <class Block>
   static void visit(TableReader& reader, Block& block, const DataBlock& data) {
     visit_fields(reader, block, data);
-  }
-  template <class Block, class Extra>
-  static void visit(TableReader& reader, Block& block, const DataBlock& data, const Extra& extra) {
-    visit_fields(reader, block, data);
-    extra(reader);
   }
 
   void head(Recipe& recipe) {
@@ -196,12 +191,6 @@ class RecipeReader {
     }
   }
 
-  void refuse_tasks(TableReader& reader) {
-    const TomlNode* tasks = reader.take("tasks");
-    if (!tasks || (tasks->is_list() && tasks->list.empty())) return;
-    reader.error("tasks", "are not supported in this version", describe(*tasks), "[]");
-  }
-
   void locked(std::map<std::string, std::string>& locked) {
     const TomlNode* node = table("lock");
     if (!node) return;
@@ -221,6 +210,12 @@ class RecipeReader {
 };
 
 }  // namespace
+
+std::string task_name_of(const fs::path& path) {
+  fs::path name = path.filename();
+  if (name.extension() == ".gz") name.replace_extension();
+  return name.stem().string();
+}
 
 std::int64_t TrainBlock::total_steps() const {
   if (steps) return *steps;

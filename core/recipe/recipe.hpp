@@ -73,8 +73,18 @@ struct TrainBlock {
   std::int64_t tokens_per_step() const { return global_batch * seq_length; }
 };
 
+struct TaskBlock {
+  std::string path, name;  // of a choice task's file; of the task, task_name_of(path) unless the recipe gives another
+  std::int64_t shots = 0;
+  Where where;
+};
+
+// "winogrande" for data/winogrande.jsonl.gz.
+std::string task_name_of(const fs::path& path);
+
 struct EvalBlock {
-  std::int64_t windows = 0, seq_length = 0;
+  std::int64_t windows = 0, seq_length = 0, shots = 0;
+  std::vector<TaskBlock> tasks;
 };
 
 struct ExportBlock {

@@ -135,6 +135,36 @@ void TableReader::sources(const char* key, std::vector<SourceBlock>& field) {
   }
 }
 
+void TableReader::tasks(const char* key, std::vector<TaskBlock>& field, std::int64_t shots) {
+  const TomlNode* node = take(key);
+  if (!node) return;
+  const std::string expected = "a list of paths or of { path = \"…\", name = \"…\", shots = … }";
+  if (!node->is_list()) return wrong_type(key, *node, expected);
+  std::vector<std::string> names;
+  for (const TomlNode& element : node->list) {
+    TaskBlock task{"", "", shots, element.where};
+    if (const std::string* text = text_of(element)) {
+      task.path = *text;
+    } else if (element.is_table()) {
+      TableReader reader(element, table_, key, diagnostics_);
+      reader.required("path", task.path, any());
+      reader("name", task.name, "", any());
+      reader("shots", task.shots, shots, at_least(0));
+      reader.finish();
+    } else {
+      wrong_type(key, element, expected);
+      continue;
+    }
+    if (task.name.empty()) task.name = task_name_of(task.path);
+    if (std::find(names.begin(), names.end(), task.name) != names.end()) {
+      diagnostics_.error(element.where, table_, named(key) + " have the same name", "'" + task.name + "' twice",
+                         "names that differ: { path = \"…\", name = \"…\" }");
+    }
+    names.push_back(task.name);
+    field.push_back(std::move(task));
+  }
+}
+
 Component TableReader::make_component(const TomlNode& node, const char* name_key, const char* kind,
                                       const std::vector<std::string>& host_keys) {
   auto block = std::make_shared<ComponentBlock>();

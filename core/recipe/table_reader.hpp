@@ -37,6 +37,7 @@ class TableReader {
   void tokens(const char* key, std::optional<std::int64_t>& field);  // 380e9 is a whole number too
   void bytes(const char* key, std::int64_t& field, std::int64_t fallback);
   void sources(const char* key, std::vector<SourceBlock>& field);
+  void tasks(const char* key, std::vector<TaskBlock>& field, std::int64_t shots);  // `shots`: of those that say nothing
   void component(const char* key, Component& field, const char* kind);
   void losses(const char* key, std::vector<LossBlock>& field);
   template <class Block>

@@ -50,6 +50,17 @@ class TableWriter {
     }
     if (!texts.empty()) add(key, list_text(texts));
   }
+  void tasks(const char* key, const std::vector<TaskBlock>& tasks, std::int64_t) {
+    std::vector<std::string> texts;
+    for (const TaskBlock& task : tasks) {
+      TableWriter inner(fields_);
+      inner.add("path", toml_string(task.path));
+      inner.add("name", toml_string(task.name));
+      inner.add("shots", to_text(Value{task.shots}));
+      texts.push_back(inner.inline_table());
+    }
+    add(key, list_text(texts));
+  }
   void component(const char* key, const Component& component, const char*) {
     if (!component) return;
     TableWriter inner(fields_);

@@ -16,13 +16,18 @@ using nlohmann::json;
 
 Measured measured_from(const json& eval) {
   Measured result;
-  result.nll = eval.at("nll").get<double>();
+  if (eval.contains("nll")) result.nll = eval["nll"].get<double>();
   if (eval.contains("bits_per_byte") && eval["bits_per_byte"].is_number())
     result.bits_per_byte = eval["bits_per_byte"].get<double>();
   for (const json& source : eval.value("sources", json::array())) {
     const bool bytes = source.contains("bits_per_byte") && source["bits_per_byte"].is_number();
     result.sources.emplace_back(source.at("name").get<std::string>(),
                                 source.at(bytes ? "bits_per_byte" : "nll").get<double>());
+  }
+  const json tasks = eval.value("tasks", json::object());
+  for (const auto& [name, task] : tasks.items()) {
+    result.tasks.push_back({name, task.at("accuracy").get<double>(), std::nullopt});
+    if (task.at("accuracy_stderr").is_number()) result.tasks.back().error = task["accuracy_stderr"].get<double>();
   }
   return result;
 }
@@ -32,7 +37,7 @@ std::string optional_number(const std::optional<double>& number, int digits) {
 }
 
 std::optional<double> nll_of(const std::optional<Measured>& measured) {
-  return measured ? std::optional(measured->nll) : std::nullopt;
+  return measured ? measured->nll : std::nullopt;
 }
 std::optional<double> bits_of(const std::optional<Measured>& measured) {
   return measured ? measured->bits_per_byte : std::nullopt;
@@ -40,15 +45,21 @@ std::optional<double> bits_of(const std::optional<Measured>& measured) {
 
 json to_json(const std::optional<Measured>& measured) {
   if (!measured) return nullptr;
-  json sources = json::object();
+  const auto number = [](const std::optional<double>& value) { return value ? json(*value) : json(nullptr); };
+  json sources = json::object(), tasks = json::object();
   for (const auto& [name, bits] : measured->sources) sources[name] = bits;
-  return {{"nll", measured->nll},
-          {"bits_per_byte", measured->bits_per_byte ? json(*measured->bits_per_byte) : json(nullptr)},
-          {"sources", sources}};
+  for (const Measured::Task& task : measured->tasks)
+    tasks[task.name] = {{"accuracy", task.accuracy}, {"accuracy_stderr", number(task.error)}};
+  return {{"nll", number(measured->nll)},
+          {"bits_per_byte", number(measured->bits_per_byte)},
+          {"sources", sources},
+          {"tasks", tasks}};
 }
 
 // Final bits per byte where all runs have them, else nll.
-double score_of(const Measured& measured) { return measured.bits_per_byte.value_or(measured.nll / std::log(2.0)); }
+double score_of(const Measured& measured) { return measured.bits_per_byte.value_or(*measured.nll / std::log(2.0)); }
+
+bool has_loss(const std::optional<Measured>& measured) { return measured && measured->nll; }
 
 // Rows of bits per byte on each source, when there are several.
 std::string source_table(const std::vector<RunSummary>& runs) {
@@ -76,11 +87,42 @@ std::string source_table(const std::vector<RunSummary>& runs) {
   return "\n" + text_table(rows);
 }
 
+// A column of accuracies for each choice task, a row for each model that a run measured.
+std::string task_table(const std::vector<RunSummary>& runs) {
+  std::vector<std::string> header = {"accuracy"};
+  std::vector<std::pair<std::string, const Measured*>> models;
+  for (const RunSummary& run : runs) {
+    for (const auto& [when, measured] :
+         {std::pair(", teacher", &run.teacher), std::pair(", before", &run.before), std::pair("", &run.after)}) {
+      if (!*measured || (*measured)->tasks.empty()) continue;
+      models.emplace_back(run.name + when, &**measured);
+      for (const Measured::Task& task : (*measured)->tasks) {
+        if (std::find(header.begin(), header.end(), task.name) == header.end()) header.push_back(task.name);
+      }
+    }
+  }
+  if (models.empty()) return "";
+  std::vector<std::vector<std::string>> rows = {header};
+  for (const auto& [name, model] : models) {
+    std::vector<std::string> row = {name};
+    for (std::size_t column = 1; column < header.size(); ++column) {
+      const auto found = std::find_if(model->tasks.begin(), model->tasks.end(),
+                                      [&](const Measured::Task& task) { return task.name == header[column]; });
+      row.push_back(found == model->tasks.end() ? "-"
+                    : found->error              ? fmt::format("{:.4f} ± {:.4f}", found->accuracy, *found->error)
+                                                : fmt::format("{:.4f}", found->accuracy));
+    }
+    rows.push_back(std::move(row));
+  }
+  return "\n" + text_table(rows);
+}
+
 }  // namespace
 
 RunSummary summarize(const fs::path& run) {
   if (!fs::exists(run / "eval.json")) {
-    fail("{}: nothing to compare; got no eval.json in it; expected a finished run with validation data", run.string());
+    fail("{}: nothing to compare; got no eval.json in it; expected a finished run with validation data or choice tasks",
+         run.string());
   }
   RunSummary summary;
   const fs::path plain = run.has_filename() ? run : run.parent_path();
@@ -113,7 +155,7 @@ std::string comparison_text(const std::vector<RunSummary>& runs) {
                     optional_number(bits_of(run.after), 3), human_count(static_cast<double>(run.tokens)),
                     fmt::format("{:.0f}", run.seconds)});
   }
-  return text_table(rows) + source_table(runs);
+  return text_table(rows) + source_table(runs) + task_table(runs);
 }
 
 json comparison_json(const std::vector<RunSummary>& runs) {
@@ -136,7 +178,7 @@ json comparison_json(const std::vector<RunSummary>& runs) {
 std::string comparison_sentence(const std::vector<RunSummary>& runs) {
   std::vector<const RunSummary*> students;
   for (const RunSummary& run : runs) {
-    if (run.pruned && run.after && run.before && run.teacher) students.push_back(&run);
+    if (run.pruned && has_loss(run.after) && has_loss(run.before) && has_loss(run.teacher)) students.push_back(&run);
   }
   if (students.empty()) return "";
   std::sort(students.begin(), students.end(),

@@ -13,9 +13,15 @@ namespace espalier {
 
 // One model at one moment: numbers of an evaluation.
 struct Measured {
-  double nll = 0.0;  // nats per predicted token
+  std::optional<double> nll;  // nats per predicted token; none without validation data
   std::optional<double> bits_per_byte;
   std::vector<std::pair<std::string, double>> sources;  // name → bits per byte (nll where bytes are unknown)
+  struct Task {
+    std::string name;
+    double accuracy = 0.0;
+    std::optional<double> error;  // standard error
+  };
+  std::vector<Task> tasks;
 };
 
 struct RunSummary {

@@ -3,6 +3,7 @@
 
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
+#include "core/run/tasks.hpp"
 
 namespace espalier {
 
@@ -16,6 +17,7 @@ std::map<std::string, std::string> digests_of(Run& run) {
   const DataBlock& data = run.recipe().data;
   if (!data.train.empty()) digests["data train"] = run.data_digest(DataPart::train);
   if (!run.data(DataPart::valid).empty()) digests["data valid"] = run.data_digest(DataPart::valid);
+  for (const TaskSource& task : tasks_of(run)) digests["task " + task.file.string()] = digest_of_file(task.file);
   for (const char* stage : {"score", "slice", "export"}) {
     if (const std::string output = run.output_of(stage); !output.empty()) digests[stage] = output;
   }

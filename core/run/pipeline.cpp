@@ -9,6 +9,7 @@
 #include "core/base/strings.hpp"
 #include "core/run/lock.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/tasks.hpp"
 #include "core/run/training.hpp"
 
 namespace espalier {
@@ -19,7 +20,9 @@ bool corrects(const Recipe& recipe) { return recipe.correct.has_value() || recip
 bool prunes(const Recipe& recipe) { return !recipe.prune.empty(); }
 bool distils(const Recipe& recipe) { return recipe.distill.has_value(); }
 bool always(const Recipe&) { return true; }
-bool evaluates(const Recipe& recipe) { return !recipe.data.valid.empty() || recipe.data.valid_fraction > 0; }
+bool evaluates(const Recipe& recipe) {
+  return !recipe.data.valid.empty() || recipe.data.valid_fraction > 0 || !recipe.eval.tasks.empty();
+}
 
 // Text of stage and component in front of what a library of ours or LibTorch throws.
 std::string execute(Run& run, const Stage& stage) {
@@ -68,6 +71,7 @@ int run_pipeline(Run& run, const std::string& last) {
   if (error) fail("{}: cannot make the run directory; got {}", run.files().root.string(), error.message());
   const FolderLock lock(run.files().root);
   log_to(run.files().log());
+  check_tasks(run);
   write_text(run.files().recipe(), run.recipe().text);
   write_lock(run);
   int executed = 0;

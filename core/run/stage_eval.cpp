@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three models on the same windows: the teacher, the student that training starts from, and what was exported. Each
-// evaluation is kept in the cache that all runs share.
+// Three models on the same windows and choice tasks: the teacher, the student that training starts from, and what was
+// exported. Each evaluation is kept in the cache that all runs share, and each task by itself.
 #include "core/base/digest.hpp"
 #include "core/eval/evaluate.hpp"
+#include "core/eval/tasks.hpp"
 #include "core/model/counts.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/tasks.hpp"
 #include "core/run/training.hpp"
 
 namespace espalier {
@@ -22,22 +24,68 @@ EvalOptions eval_options(const Run& run) {
   return options;
 }
 
-// Evaluates, unless a model with this digest was evaluated with the same protocol before.
-json measured(Run& run, const std::string& name, const std::string& model_digest,
-              const std::function<std::unique_ptr<WeightSource>()>& open) {
-  const EvalOptions options = eval_options(run);
-  Digest key;
-  key.add(model_digest).add(run.data_digest(DataPart::valid));
-  key.add(fmt::format("{} {} {} {} {}", options.windows, options.seq_length, c10::toString(run.compute().dtype),
-                      run.compute().device.str(), ESPALIER_VERSION));
-  const fs::path cached = run.files().cache() / "eval" / (key.hex() + ".json");
-  if (!fs::exists(cached)) {
-    const std::unique_ptr<WeightSource> weights = open();
-    const std::vector<TokenSource>& sources = run.data(DataPart::valid);
-    write_json(cached, eval_to_json(evaluate(*weights, sources, options), name, run.compute(), sources, options));
+// A model that is opened when something about it is not known yet.
+class Subject {
+ public:
+  Subject(std::string name, std::string digest, std::function<std::unique_ptr<WeightSource>()> open)
+      : name_(std::move(name)), digest_(std::move(digest)), open_(std::move(open)) {}
+  const std::string& name() const { return name_; }
+  const std::string& digest() const { return digest_; }
+  WeightSource& weights() {
+    if (!weights_) weights_ = open_();
+    return *weights_;
   }
-  json result = read_json(cached);
-  result["model"] = name;
+
+ private:
+  std::string name_, digest_;
+  std::function<std::unique_ptr<WeightSource>()> open_;
+  std::unique_ptr<WeightSource> weights_;
+};
+
+std::string machine_key(const Run& run) {
+  return fmt::format("{} {} {}", c10::toString(run.compute().dtype), run.compute().device.str(), ESPALIER_VERSION);
+}
+
+// What `measure` says, unless it said so before under this key.
+json remembered(const Run& run, const std::string& key, const std::function<json()>& measure) {
+  const fs::path cached = run.files().cache() / "eval" / (key + ".json");
+  if (!fs::exists(cached)) write_json(cached, measure());
+  return read_json(cached);
+}
+
+json measured_data(Run& run, Subject& subject) {
+  const std::vector<TokenSource>& sources = run.data(DataPart::valid);
+  const EvalOptions options = eval_options(run);
+  if (sources.empty()) return model_to_json(subject.name(), run.compute(), options.tokenizer);
+  Digest key;
+  key.add(subject.digest()).add(run.data_digest(DataPart::valid));
+  key.add(fmt::format("{} {} {}", options.windows, options.seq_length, machine_key(run)));
+  return remembered(run, key.hex(), [&] {
+    return eval_to_json(evaluate(subject.weights(), sources, options), subject.name(), run.compute(), sources, options);
+  });
+}
+
+TaskSource source_of(const Run& run, const TaskBlock& task) {
+  return {task.name, task.path, task.shots, run.recipe().seed};
+}
+
+json measured_task(const Run& run, Subject& subject, const TaskSource& source, const Tokenizer& tokenizer) {
+  Digest key;
+  key.add(subject.digest()).add(task_digest(source, tokenizer)).add(machine_key(run));
+  return remembered(run, key.hex(), [&] {
+    const ChoiceTask task(source, tokenizer, subject.weights().spec());
+    return task_to_json(evaluate_task(subject.weights(), task), task, tokenizer, subject.weights().spec());
+  });
+}
+
+json measured(Run& run, Subject subject) {
+  json result = measured_data(run, subject);
+  result["model"] = subject.name();
+  const std::vector<TaskBlock>& tasks = run.recipe().eval.tasks;
+  if (tasks.empty()) return result;
+  const Tokenizer tokenizer = open_tokenizer(run.tokenizer());
+  for (const TaskBlock& task : tasks)
+    result["tasks"][task.name] = measured_task(run, subject, source_of(run, task), tokenizer);
   return result;
 }
 
@@ -68,6 +116,10 @@ std::string eval_inputs(Run& run) {
       .add(run.output_of("slice"))
       .add(run.data_digest(DataPart::valid));
   digest.add(fmt::format("{} {} {}", options.windows, options.seq_length, c10::toString(run.compute().dtype)));
+  const std::vector<TaskBlock>& tasks = run.recipe().eval.tasks;
+  if (tasks.empty()) return digest.hex();
+  const Tokenizer tokenizer = open_tokenizer(run.tokenizer());
+  for (const TaskBlock& task : tasks) digest.add(task.name).add(task_digest(source_of(run, task), tokenizer));
   return digest.hex();
 }
 
@@ -76,12 +128,12 @@ std::string run_eval(Run& run) {
   const auto open = [&](const Checkpoint& checkpoint) {
     return [&] { return open_weights(checkpoint, run.compute()); };
   };
-  json result = measured(run, "export", exported.digest(), open(exported));
+  json result = measured(run, {"export", exported.digest(), open(exported)});
   const bool has_student = !run.recipe().prune.empty() || run.recipe().distill;
-  if (has_student) result["teacher"] = measured(run, "teacher", run.teacher().digest(), open(run.teacher()));
+  if (has_student) result["teacher"] = measured(run, {"teacher", run.teacher().digest(), open(run.teacher())});
   if (run.recipe().distill) {
-    result["before"] = measured(run, "before", starting_student_digest(run),
-                                [&] { return std::make_unique<Model>(starting_student(run)); });
+    result["before"] = measured(
+        run, {"before", starting_student_digest(run), [&] { return std::make_unique<Model>(starting_student(run)); }});
   }
   result["model_counts"] = counts_of(exported);
   result["training_tokens"] = tokens_of_training(run.recipe());

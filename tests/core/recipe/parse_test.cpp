@@ -61,7 +61,8 @@ init = "random"
 [eval]
 windows = 12
 seq_length = 32
-tasks = []
+shots = 5
+tasks = ["tasks/winogrande.jsonl.gz", { path = "tasks/b.jsonl", name = "hellaswag", shots = 10 }]
 
 [export]
 dtype = "bfloat16"
@@ -97,6 +98,13 @@ TEST_CASE("every table of a recipe is read") {
   CHECK(recipe.score.micro_batch == 4);
   CHECK(recipe.eval.windows == 12);
   CHECK(recipe.eval.seq_length == 32);
+  REQUIRE(recipe.eval.tasks.size() == 2);
+  CHECK(recipe.eval.tasks[0].path == "tasks/winogrande.jsonl.gz");
+  CHECK(recipe.eval.tasks[0].name == "winogrande");
+  CHECK(recipe.eval.tasks[0].shots == 5);
+  CHECK(recipe.eval.tasks[1].path == "tasks/b.jsonl");
+  CHECK(recipe.eval.tasks[1].name == "hellaswag");
+  CHECK(recipe.eval.tasks[1].shots == 10);
   CHECK(recipe.export_block.dtype == "bfloat16");
   CHECK(recipe.export_block.shard_bytes == 1'000'000'000);
   CHECK(recipe.locked.at("plugin losses") == "def");
@@ -158,6 +166,8 @@ TEST_CASE("everything but the teacher has a default") {
   CHECK(!recipe.correct);
   CHECK(!recipe.distill);
   CHECK(recipe.eval.windows == 0);
+  CHECK(recipe.eval.shots == 0);
+  CHECK(recipe.eval.tasks.empty());
   CHECK(recipe.export_block.dtype.empty());
   CHECK(recipe.export_block.shard_bytes == 5'000'000'000);
 }

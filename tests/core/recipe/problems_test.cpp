@@ -115,8 +115,25 @@ TEST_CASE("tables of later versions are refused plainly") {
   CHECK(problems(kTeacher + "[sweep]\nseeds = [1]\n[[search]]\n") ==
         "r.toml:3:1: error: [sweep] is not supported in this version; expected no such table\n"
         "r.toml:5:1: error: [search] is not supported in this version; expected no such table\n2 errors");
-  CHECK(problems(kTeacher + "[eval]\ntasks = [\"a.jsonl\"]\n") ==
-        "r.toml:4:9: error: [eval] tasks are not supported in this version; got [\"a.jsonl\"]; expected []\n1 error");
+}
+
+TEST_CASE("tasks are checked one by one, and have names of their own") {
+  CHECK(problems(kTeacher + "[eval]\ntasks = \"a.jsonl\"\n") ==
+        "r.toml:4:9: error: [eval] tasks has the wrong type; got \"a.jsonl\"; expected a list of paths or of { path = "
+        "\"…\", name = \"…\", shots = … }\n1 error");
+  CHECK(
+      problems(kTeacher +
+               "[eval]\nshots = -1\nnum_fewshot = 5\ntasks = [ 3, { name = \"x\", shotz = 1 }, \"d/x.jsonl\" ]\n") ==
+      "r.toml:4:9: error: [eval] shots is out of range; got -1; expected an integer of at least 0\n"
+      "r.toml:5:1: error: [eval] another program's name for a key; got 'num_fewshot'; expected shots\n"
+      "r.toml:6:11: error: [eval] tasks has the wrong type; got 3; expected a list of paths or of { path = \"…\", name "
+      "= "
+      "\"…\", shots = … }\n"
+      "r.toml:6:14: error: [eval] tasks.path is missing; expected a string\n"
+      "r.toml:6:28: error: [eval] unknown key of tasks; got 'shotz'; expected path, name or shots; did you mean "
+      "'shots'?\n"
+      "r.toml:6:41: error: [eval] tasks have the same name; got 'x' twice; expected names that differ: { path = \"…\", "
+      "name = \"…\" }\n6 errors");
 }
 
 TEST_CASE("sources are checked one by one") {

@@ -94,6 +94,8 @@ init = "pruned"
 [eval]
 windows = 0
 seq_length = 1024
+shots = 0
+tasks = []
 
 [export]
 dtype = ""
@@ -113,6 +115,7 @@ TEST_CASE("what is written reads back as the same recipe") {
            "= 9, tied = true, rope_theta = 1e6 }\n[correct]\ntokens = 5000\n",
            "plugins = [\"x\", \"y z\"]\n[teacher]\npath = \"t\"\n[data]\ntrain = [{ path = \"a\", weight = 0.1, name = "
            "\"n\" }]\nvalid = \"v\"\ncalibration = \"c\"\n[export]\nshard_size = \"3MiB\"\ndtype = \"float16\"\n",
+           "[teacher]\npath = \"t\"\n[eval]\nshots = 3\ntasks = [\"a b.jsonl\", { path = \"c.jsonl\", shots = 0 }]\n",
            "[teacher]\npath = \"t\"\n[distill]\nsteps = 7\nlosses = [{ name = \"kl\", weight = 0.25, \"odd key\" = [1, "
            "2.5, \"x\"] }]\ninit = \"random\"\n",
        }) {
