@@ -81,6 +81,10 @@ Needs needs_of(const ScoreJob& job) {
          job.plugin, name_of(needs.evidence), job.axis.name);
   }
   if (needs.runs && job.axis.one_run) check_runs(job, needs);
+  if (needs.evidence == Evidence::task && needs.task.file.empty()) {
+    reject("metric '{}' (plugin {}) names no task; got ''; expected a file of choice tasks, .jsonl", job.metric,
+           job.plugin);
+  }
   const std::vector<Tap>& taps = job.axis.taps;
   if (sees_tap(needs, job.axis) && std::find(taps.begin(), taps.end(), needs.tap) == taps.end()) {
     fail("metric '{}' (plugin {}) asks for tap '{}', which is not one of axis '{}'", job.metric, job.plugin,
@@ -98,7 +102,7 @@ bool scores_runs(const ScoreJob& job) { return job.axis.one_run && needs_of(job)
 
 bool needs_data(const ScoreJob& job) {
   const Evidence evidence = needs_of(job).evidence;
-  return evidence != Evidence::none && evidence != Evidence::weights;
+  return evidence != Evidence::none && evidence != Evidence::weights && evidence != Evidence::task;
 }
 
 }  // namespace espalier

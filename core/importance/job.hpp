@@ -41,7 +41,7 @@ bool sees_tap(const Needs& needs, const AxisInfo& axis);
 // Are its scores those of whole runs of units?
 bool scores_runs(const ScoreJob& job);
 
-// Does the job look at calibration data?
+// Does the job look at calibration data? A choice task is none.
 bool needs_data(const ScoreJob& job);
 
 }  // namespace espalier

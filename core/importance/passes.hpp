@@ -30,6 +30,10 @@ void observe_weights(WeightSource& weights, const std::vector<Sites*>& sites);
 void observe_probes(WeightSource& weights, const std::vector<Sites*>& sites, const Calibration& calibration,
                     const ScoreOptions& options);
 
+// The accuracy of the whole model and with each unit skipped, in the choice tasks that the sites ask for. Jobs with the
+// same file and shots share the walks.
+void observe_tasks(WeightSource& weights, const std::vector<Sites*>& sites, const ScoreOptions& options);
+
 // Samples whose hidden states, `copies` times, fit into the tile: a multiple of the micro-batch.
 std::int64_t tile_samples(const WeightSource& weights, const Calibration& calibration, const ScoreOptions& options,
                           std::int64_t copies);

@@ -48,6 +48,8 @@ std::vector<Scores> score(WeightSource& weights, const std::vector<ScoreJob>& jo
     if (!differentiated.empty()) observe_gradients(weights, differentiated, samples, options);
     if (!probed.empty()) observe_probes(weights, probed, samples, options);
   }
+  if (const std::vector<Sites*> tried = asking_for(sites, {Evidence::task}); !tried.empty())
+    observe_tasks(weights, tried, options);
   if (const std::vector<Sites*> weighed = asking_for(sites, {Evidence::weights}); !weighed.empty())
     observe_weights(weights, weighed);
 

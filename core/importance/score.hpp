@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/data/tokens.hpp"
@@ -19,6 +20,7 @@ struct ScoreOptions {
   std::int64_t seq_length = 0;   // tokens of a sample
   std::int64_t micro_batch = 1;  // samples of a forward pass
   std::uint64_t seed = 0;
+  std::string tokenizer = "bytes";  // of choice tasks; or a folder with tokenizer.json, or a tokenizer.json
   // Streamed weights only: hidden states that may exist at a time. A larger tile reads the weights less often.
   std::int64_t tile_bytes = std::int64_t{1} << 30;
 };

@@ -8,6 +8,7 @@
 #include "core/model/counts.hpp"
 #include "core/model/layer_axis.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/tasks.hpp"
 
 namespace espalier {
 
@@ -57,6 +58,8 @@ std::string score_key(Run& run, std::size_t block) {
   }
   if (job.axis.part != Part::whole) digest.add(name_of(job.axis.part));
   if (scores_runs(job)) digest.add(fmt::format("runs of {}", job.run));
+  if (const Needs needs = needs_of(job); needs.evidence == Evidence::task)
+    digest.add(task_digest(source_of(run, needs.task), open_tokenizer(run.tokenizer())));
   return digest.hex();
 }
 

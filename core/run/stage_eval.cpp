@@ -65,10 +65,6 @@ json measured_data(Run& run, Subject& subject) {
   });
 }
 
-TaskSource source_of(const Run& run, const TaskBlock& task) {
-  return {task.name, task.path, task.shots, run.recipe().seed};
-}
-
 json measured_task(const Run& run, Subject& subject, const TaskSource& source, const Tokenizer& tokenizer) {
   Digest key;
   key.add(subject.digest()).add(task_digest(source, tokenizer)).add(machine_key(run));

@@ -3,6 +3,7 @@
 #include "core/base/log.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/tasks.hpp"
 
 namespace espalier {
 
@@ -15,6 +16,7 @@ ScoreOptions score_options(const Run& run) {
   options.seq_length = block.seq_length;
   options.micro_batch = block.micro_batch;
   options.seed = run.recipe().seed;
+  options.tokenizer = run.tokenizer();
   return options;
 }
 
@@ -52,6 +54,10 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
     ScoreFile file{jobs[i].axis.name, jobs[i].axis.shared, scores[i], score_metadata(jobs[i], options)};
     file.metadata["teacher_digest"] = run.teacher().digest();
     if (needs_data(jobs[i])) file.metadata["calibration_digest"] = run.data_digest(DataPart::calibration);
+    if (const Needs needs = needs_of(jobs[i]); needs.evidence == Evidence::task) {
+      file.metadata["task_digest"] = digest_of_file(needs.task.file);
+      file.metadata["tokenizer_digest"] = open_tokenizer(options.tokenizer).digest;
+    }
     save_scores(cached(run, score_key(run, blocks[i])), file);
   }
 }

@@ -6,15 +6,23 @@
 
 namespace espalier {
 
+TaskSource source_of(const Run& run, const TaskBlock& task) {
+  return {task.name, task.path, task.shots, run.recipe().seed};
+}
+
+TaskSource source_of(const Run& run, const TaskNeeds& task) {
+  return {task_name_of(task.file), task.file, task.shots, run.recipe().seed};
+}
+
 std::vector<TaskSource> tasks_of(const Run& run) {
   const Recipe& recipe = run.recipe();
   std::vector<TaskSource> tasks;
-  for (const TaskBlock& task : recipe.eval.tasks) tasks.push_back({task.name, task.path, task.shots, recipe.seed});
+  for (const TaskBlock& task : recipe.eval.tasks) tasks.push_back(source_of(run, task));
   for (std::size_t block = 0; block < recipe.prune.size(); ++block) {
     const Needs needs =
         needs_of(make_job(run.registry(), recipe.prune[block].axis, recipe.prune[block].metric, run.host()));
     if (needs.evidence != Evidence::task) continue;
-    tasks.push_back({task_name_of(needs.task.file), needs.task.file, needs.task.shots, recipe.seed});
+    tasks.push_back(source_of(run, needs.task));
   }
   return tasks;
 }

@@ -10,6 +10,7 @@
 #include "magnitude.hpp"
 #include "position.hpp"
 #include "random.hpp"
+#include "task_drop.hpp"
 #include "taylor.hpp"
 #include "wanda.hpp"
 
@@ -30,5 +31,7 @@ ESPALIER_PLUGIN("importance", ESPALIER_VERSION, registrar) {
   registrar.add<LossDrop>("loss_drop",
                           "layers, their parts and runs: how much the calibration nll rises with the unit skipped");
   registrar.add<KlDrop>("kl_drop", "layers, their parts and runs: KL of the predictions with the unit skipped");
+  registrar.add<TaskDrop>(
+      "task_drop", "layers, their parts and runs: how much the accuracy in a choice task falls with the unit skipped");
   registrar.add<PositionMetric>("position", "layers and their parts by their place alone: first, last, early or late");
 }

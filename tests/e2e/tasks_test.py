@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choice tasks: measured by a run and by the verb, cached and locked."""
+"""Choice tasks: measured by a run and by the verb, cached, locked, and as what depth is cut by."""
 
 import json
 import random
+import re
+import struct
 import subprocess
 import unittest
 
@@ -34,6 +36,27 @@ def write_tasks(folder, items=24):
         blanks.append({"sentence": f"{draw.choice(known)} _ {draw.choice(known)}", "option1": draw.choice(known), "option2": "QXZ", "answer": "1"})
     (folder / "words.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "winogrande.jsonl").write_text("".join(json.dumps(line) + "\n" for line in blanks))
+
+
+def cut_by_hand(source, target, left):
+    """A checkpoint of some layers of another: its tensors with other names, under a config with another number of layers."""
+    target.mkdir()
+    data = (source / "model.safetensors").read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    body, header, kept = data[8 + length:], {}, b""
+    for name, info in json.loads(data[8:8 + length]).items():
+        match = re.fullmatch(r"model\.layers\.(\d+)(\..*)", name)
+        if name == "__metadata__" or (match and int(match[1]) not in left):
+            continue
+        begin, end = info["data_offsets"]
+        named = f"model.layers.{left.index(int(match[1]))}{match[2]}" if match else name
+        header[named] = {**info, "data_offsets": [len(kept), len(kept) + end - begin]}
+        kept += body[begin:end]
+    text = json.dumps(header).encode()
+    (target / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + kept)
+    config = json.loads((source / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps({**config, "num_hidden_layers": len(left)}))
+    return target
 
 
 def loadable():
@@ -137,6 +160,34 @@ class Tasks(Workspace):
         self.assertEqual(set(found["tasks"]), {"words", "blanks"})
         table = self.run_program("compare", "runs/alone", "runs/student").stdout
         self.assertRegex(table, r"alone, before +[01]\.\d{4}")
+
+    def test_depth_is_cut_by_what_a_task_loses(self):
+        text = STUDENT[:STUDENT.index("[[prune]]")] + """
+[[prune]]
+axis       = "layers"
+keep       = 2
+contiguous = true
+metric     = { name = "task_drop", file = "words.jsonl", shots = 1 }
+[export]
+dtype = "float32"
+"""
+        (self.root / "depth.toml").write_text(text.replace("runs/student", "runs/depth"))
+        self.run_program("run", "depth.toml")
+        kept = json.loads((self.root / "runs/depth/plan.json").read_text())["selections"]["layers"]
+        self.assertEqual(len(kept), 2)
+        # The run that was cut is what the verb says of the three students that could have been made.
+        accuracies = {}
+        for first in range(3):
+            left = [layer for layer in range(4) if not first <= layer < first + 2]
+            folder = cut_by_hand(self.root / "runs/teacher/export", self.root / f"cut-{first}", left)
+            found = json.loads(self.run_program("eval", folder, "--task", "words.jsonl", "--shots", "1", "--json").stdout)
+            accuracies[first] = found["tasks"]["words"]["accuracy"]
+        cut = min(layer for layer in range(4) if layer not in kept)
+        # Of equal runs the last one goes.
+        self.assertEqual(cut, max(first for first in accuracies if accuracies[first] == max(accuracies.values())), accuracies)
+        self.assertIn("nothing to do", self.run_program("run", "depth.toml").stderr)
+        lock = (self.root / "runs/depth/recipe.lock.toml").read_text()
+        self.assertRegex(lock, r'"task words.jsonl" = "[0-9a-f]{64}"')
 
 
 if __name__ == "__main__":

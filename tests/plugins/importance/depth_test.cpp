@@ -8,6 +8,7 @@
 #include "plugins/importance/block_influence.hpp"
 #include "plugins/importance/kl_drop.hpp"
 #include "plugins/importance/loss_drop.hpp"
+#include "plugins/importance/task_drop.hpp"
 #include "tests/plugins/importance/observe.hpp"
 #include "tests/plugins/options.hpp"
 
@@ -19,6 +20,7 @@ using espalier::plugins::AngularDistance;
 using espalier::plugins::BlockInfluence;
 using espalier::plugins::KlDrop;
 using espalier::plugins::LossDrop;
+using espalier::plugins::TaskDrop;
 
 namespace {
 
@@ -166,6 +168,35 @@ TEST_CASE("loss drop is the difference to the whole model") {
   for (const std::int64_t unit : {0, 1, 2}) probe(second, unit, 3.0, 2.0);
   metric.merge(second.state());
   CHECK(list_of(metric.scores()) == std::vector<float>{2.25f, 0.375f, 0.5f});
+}
+
+TEST_CASE("task drop is the accuracy that is lost, and asks for whole runs and for its task") {
+  TaskDrop metric({"w.jsonl", 5, true});
+  const AxisInfo layers = espalier::axis_with({espalier::Dim::layers}, {}, "layers");
+  const espalier::Needs needs = metric.needs(layers);
+  CHECK(needs.evidence == espalier::Evidence::task);
+  CHECK(needs.runs);
+  CHECK(needs.task.file == "w.jsonl");
+  CHECK(needs.task.shots == 5);
+  CHECK(needs.task.length_normalised);
+  metric.begin(site_of(2));
+  const at::Tensor none;
+  const auto show = [&](std::int64_t unit, double accuracy) {
+    metric.observe({.layer = unit,
+                    .unit = unit,
+                    .input = none,
+                    .output = none,
+                    .gradient = none,
+                    .readers = none,
+                    .accuracy = accuracy,
+                    .base_accuracy = 0.75});
+  };
+  show(0, 0.5);
+  CHECK_THROWS_WITH(
+      metric.scores(),
+      "metric 'task_drop' has no scores; got a unit that was never skipped; expected one accuracy of each");
+  show(1, 0.875);
+  CHECK(list_of(metric.scores()) == std::vector<float>{0.25f, -0.125f});
 }
 
 TEST_CASE("metrics of depth refuse axes of a width") {
