@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
+#include "core/prune/folds.hpp"
 
 namespace espalier {
 
@@ -54,7 +55,8 @@ std::optional<std::int64_t> resolve_keep(const PruneStep& step, const ModelSpec&
   return std::nullopt;
 }
 
-// The units of an axis that earlier steps left, in the teacher's numbering, for each current layer (or once).
+}  // namespace
+
 std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info) {
   if (removes_layers(info)) return {plan.layer_of};
   std::vector<Indices> units;
@@ -65,6 +67,8 @@ std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info) {
   for (const std::int64_t layer : plan.layer_of) units.push_back(of_layer(layer));
   return units;
 }
+
+namespace {
 
 // The scores of the surviving units; zeros when there are none yet, so that counts can be planned.
 Scores restrict_scores(const Scores* scores, const Plan& plan, const AxisInfo& info,
@@ -107,7 +111,8 @@ void check_selection(const PruneStep& step, const std::vector<Indices>& units, c
   }
 }
 
-// From the numbering of the spec at hand to the teacher's.
+}  // namespace
+
 Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::vector<Indices>& units,
                              const Selection& selection) {
   Selection result;
@@ -128,18 +133,27 @@ Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::
   return result;
 }
 
+namespace {
+
 void apply(Plan& plan, const PruneStep& step, std::int64_t keep) {
   const AxisInfo info = step.axis->describe();
   const std::vector<Indices> units = surviving_units(plan, info);
-  const Selection selection = step.axis->select(plan.student, restrict_scores(step.scores, plan, info, units), keep);
+  const Scores scores = restrict_scores(step.scores, plan, info, units);
+  const Selection selection = step.axis->select(plan.student, scores, keep);
   check_selection(step, units, selection);
+  // Asked for a count, too, where the scores mean nothing: what an axis cannot fold is then told before any scoring.
+  std::vector<Fold> folds;
+  if (step.folds) {
+    folds = checked_folds(step.axis->folds(plan.student, scores, selection), {step.axis_name, info, units, selection},
+                          plan);
+  }
   const std::int64_t extent = step.axis->extent(plan.student);
   plan.student = step.axis->shrink(plan.student, selection);
   if (step.axis->extent(plan.student) != keep) {
     fail("axis '{}': the spec after the cut disagrees; got {} {}s; expected {}", step.axis_name,
          step.axis->extent(plan.student), info.unit, keep);
   }
-  plan.selections.push_back({info, in_teacher_numbers(plan, info, units, selection), keep, extent});
+  plan.selections.push_back({info, in_teacher_numbers(plan, info, units, selection), keep, extent, std::move(folds)});
   if (removes_layers(info)) plan.layer_of = plan.selections.back().kept.kept.front();
 }
 
