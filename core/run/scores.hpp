@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The score files of a run: one for each [[prune]] block, named after its axis, and a copy in the cache that all runs
-// share, named by the digest of everything the scores depend on (not the target: another `keep` needs no new pass).
+// The score files of a run: one for each [[prune]] block and round, named after its axis, and a copy in the cache that
+// all runs share, named by the digest of everything the scores depend on (not the target: another `keep` needs no new
+// pass; but the scores of a later round depend on what the rounds before it kept). Rounds count from 1.
 #pragma once
 
 #include <string>
@@ -10,11 +11,14 @@
 
 namespace espalier {
 
-std::string score_key(Run& run, std::size_t block);
-fs::path score_path(const Run& run, std::size_t block);
-Scores load_block_scores(const Run& run, std::size_t block);
+// The keys of a round's files, one for each block.
+std::vector<std::string> score_keys(Run& run, std::int64_t round);
+fs::path score_path(const Run& run, std::size_t block, std::int64_t round);
+Scores load_block_scores(const Run& run, std::size_t block, std::int64_t round);
 
-// Weights for passes without gradients: resident when they fit comfortably in memory, else streamed layer by layer.
+// Weights for passes without gradients: resident when they fit comfortably in memory, else streamed layer by layer. Of
+// a checkpoint, and of what a plan leaves of one.
 std::unique_ptr<WeightSource> open_weights(const Checkpoint& checkpoint, Compute compute);
+std::unique_ptr<WeightSource> open_weights(const Checkpoint& teacher, const Plan& plan, Compute compute);
 
 }  // namespace espalier
