@@ -5,6 +5,8 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/TensorOperators.h>
 
+#include <cmath>
+
 #include "core/base/error.hpp"
 
 namespace espalier {
@@ -41,9 +43,16 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
   at::Tensor q = split_heads(affine(x, weights[Role::q], weights[Role::q_bias]), shape.heads(), shape.head_dim);
   at::Tensor k = split_heads(affine(x, weights[Role::k], weights[Role::k_bias]), shape.kv_groups, shape.head_dim);
   const at::Tensor v = split_heads(affine(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
+  const at::Tensor kept = hooks != nullptr ? hooks->kept_head(layer) : at::Tensor();
   if (spec.qk_norm) {
-    q = rms_norm(q, weights[Role::q_norm], spec.norm_eps);
-    k = rms_norm(k, weights[Role::k_norm], spec.norm_eps);
+    q = rms_norm(q, weights[Role::q_norm], spec.norm_eps, kept);
+    k = rms_norm(k, weights[Role::k_norm], spec.norm_eps, kept);
+  }
+  if (kept.defined()) {
+    // attention() divides by the root of the whole width.
+    const double width = static_cast<double>(shape.head_dim), left = kept.sum().item<double>();
+    q = q * kept * std::sqrt(width / left);
+    k = k * kept;
   }
   at::Tensor o = attention(rotate(q, rotary), rotate(k, rotary), v, shape.sliding_window);
   o = o.transpose(1, 2).reshape({hidden.size(0), hidden.size(1), shape.heads() * shape.head_dim});

@@ -35,6 +35,13 @@ class Hooks {
   }
   // Channels (H, 0 or 1) that norms over the hidden dimension average over; undefined: all.
   virtual at::Tensor kept_hidden() { return {}; }
+  // Channels (D, 0 or 1) of the layer's heads that q and k consist of: the norms of q and k average over them, the
+  // scale of attention counts them, the others are zero; undefined: all. What v consists of is for the tap
+  // o_proj_input.
+  virtual at::Tensor kept_head(std::int64_t layer) {
+    (void)layer;
+    return {};
+  }
 };
 
 // hidden (B, T, H) → (B, T, H). The blocks give what is added to the residual stream, the layer the stream after both.

@@ -47,6 +47,35 @@ std::vector<Row> layer_rows(const ModelSpec& spec, const LayerSpec& layer) {
   };
 }
 
+bool has_part(const LayerSpec& layer, Dim dim) { return dim == Dim::ffn ? layer.mlp : layer.attention; }
+
+std::int64_t extent_in(const LayerSpec& layer, Dim dim) {
+  switch (dim) {
+    case Dim::ffn:
+      return layer.ffn;
+    case Dim::kv_groups:
+      return layer.kv_groups;
+    case Dim::heads_per_group:
+      return layer.heads_per_group;
+    default:
+      return layer.head_dim;
+  }
+}
+
+std::int64_t shared_extent(const ModelSpec& spec, Dim dim) {
+  std::int64_t extent = 0;
+  for (const LayerSpec& layer : spec.layers) {
+    if (!has_part(layer, dim)) continue;
+    const std::int64_t here = extent_in(layer, dim);
+    if (extent != 0 && here != extent) {
+      fail("layers differ in {}; got {} and {}; expected one extent for what all layers share", name_of(dim), extent,
+           here);
+    }
+    extent = here;
+  }
+  return extent;
+}
+
 Parameter make_parameter(const ModelSpec& spec, std::int64_t layer, Role role, std::string name,
                          std::vector<DimProduct> dims) {
   Parameter parameter;
@@ -77,19 +106,10 @@ std::int64_t extent_of(const ModelSpec& spec, std::int64_t layer, Dim dim) {
     default:
       break;
   }
+  if (layer == -1) return shared_extent(spec, dim);
   ESPALIER_CHECK(layer >= 0 && layer < static_cast<std::int64_t>(spec.layers.size()), "dimension ", name_of(dim),
                  " of layer ", layer);
-  const LayerSpec& at = spec.layers[static_cast<std::size_t>(layer)];
-  switch (dim) {
-    case Dim::ffn:
-      return at.ffn;
-    case Dim::kv_groups:
-      return at.kv_groups;
-    case Dim::heads_per_group:
-      return at.heads_per_group;
-    default:
-      return at.head_dim;
-  }
+  return extent_in(spec.layers[static_cast<std::size_t>(layer)], dim);
 }
 
 std::int64_t extent_of(const ModelSpec& spec, std::int64_t layer, const DimProduct& product) {

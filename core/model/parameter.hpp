@@ -53,7 +53,8 @@ struct Parameter {
   std::int64_t elements() const;
 };
 
-// Extent of a named dimension in a layer (layer -1: hidden, vocab and layers only).
+// Extent of a named dimension in a layer. Layer -1: of the whole model; for what layers have, the extent that all
+// layers with that part share (Error when they differ, 0 when none has it).
 std::int64_t extent_of(const ModelSpec& spec, std::int64_t layer, Dim dim);
 std::int64_t extent_of(const ModelSpec& spec, std::int64_t layer, const DimProduct& product);
 

@@ -62,6 +62,9 @@ class GuardedAxis final : public PruningAxis {
   ModelSpec shrink(const ModelSpec& spec, const Selection& selection) const override {
     return in_plugin(context_, [&] { return inner_->shrink(spec, selection); });
   }
+  std::vector<Fold> folds(const ModelSpec& spec, const Scores& scores, const Selection& selection) const override {
+    return in_plugin(context_, [&] { return inner_->folds(spec, scores, selection); });
+  }
 
  private:
   std::unique_ptr<PruningAxis> inner_;

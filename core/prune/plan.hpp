@@ -22,6 +22,9 @@ struct AxisSelection {
   Selection kept;
   std::int64_t keep = 0;    // units left, as config.json counts them
   std::int64_t extent = 0;  // units before
+  // In the teacher's numbering. They apply in this order, after those of the selections before: what a fold takes from
+  // another unit is as it was before the first fold of its own axis.
+  std::vector<Fold> folds = {};
 };
 
 struct Plan {

@@ -32,6 +32,12 @@ ModelSpec spec_without_counts(json object, const std::string& source) {
   return spec_from_json(object, source);
 }
 
+json names_of(const std::vector<Dim>& dims) {
+  json names = json::array();
+  for (const Dim dim : dims) names.push_back(name_of(dim));
+  return names;
+}
+
 Dim dim_from(const std::string& name, const std::string& source) {
   for (const Dim dim :
        {Dim::hidden, Dim::ffn, Dim::kv_groups, Dim::heads_per_group, Dim::head_dim, Dim::vocab, Dim::layers}) {
@@ -106,6 +112,56 @@ void check_layers(const Plan& plan, const std::string& source) {
   }
 }
 
+// Folds that follow each other on the same dimension share an object of columns: a fold is the same place in each.
+json folds_to_json(const std::vector<Fold>& folds) {
+  json groups = json::array();
+  const Fold* previous = nullptr;
+  for (const Fold& fold : folds) {
+    if (previous == nullptr || fold.product != previous->product || fold.dimension != previous->dimension)
+      groups.push_back({{"product", names_of(fold.product)}, {"dimension", fold.dimension}});
+    json& group = groups.back();
+    group["layer"].push_back(fold.layer);
+    group["unit"].push_back(fold.unit);
+    group["from"].push_back(fold.from);
+    group["own"].push_back(fold.own);
+    group["other"].push_back(fold.other);
+    previous = &fold;
+  }
+  return groups;
+}
+
+std::vector<Fold> folds_from_json(const json& groups, const std::string& source) {
+  std::vector<Fold> folds;
+  for (const json& group : groups) {
+    Fold fold;
+    for (const json& dim : group.at("product")) fold.product.push_back(dim_from(dim.get<std::string>(), source));
+    fold.dimension = group.at("dimension").get<int>();
+    for (std::size_t i = 0; i < group.at("unit").size(); ++i) {
+      fold.layer = group.at("layer").at(i).get<std::int64_t>();
+      fold.unit = group.at("unit").at(i).get<std::int64_t>();
+      fold.from = group.at("from").at(i).get<std::int64_t>();
+      fold.own = group.at("own").at(i).get<double>();
+      fold.other = group.at("other").at(i).get<double>();
+      folds.push_back(fold);
+    }
+  }
+  return folds;
+}
+
+void check_folds(const Plan& plan, const AxisSelection& selection, const std::string& source) {
+  const auto layers = static_cast<std::int64_t>(plan.teacher.layers.size());
+  for (const Fold& fold : selection.folds) {
+    const bool placed = fold.layer >= (selection.info.shared ? -1 : 0) && fold.layer < layers &&
+                        (fold.dimension == 0 || fold.dimension == 1) && find_run(fold.product, selection.info.dims);
+    const std::int64_t units = placed ? extent_of(plan.teacher, fold.layer, selection.info.dims) : 0;
+    if (fold.unit >= 0 && fold.unit < units && fold.from >= 0 && fold.from < units) continue;
+    fail(
+        "{}: folds of axis '{}' are damaged; got layer {}, dimension {}, units {} and {}; expected what the teacher "
+        "has",
+        source, selection.info.name, fold.layer, fold.dimension, fold.unit, fold.from);
+  }
+}
+
 }  // namespace
 
 json plan_to_json(const Plan& plan, std::int64_t bytes_per_element, std::int64_t seq_length) {
@@ -116,16 +172,16 @@ json plan_to_json(const Plan& plan, std::int64_t bytes_per_element, std::int64_t
   result["selections"] = json::object();
   result["axes"] = json::array();
   for (const AxisSelection& selection : plan.selections) {
-    json dims = json::array();
-    for (const Dim dim : selection.info.dims) dims.push_back(name_of(dim));
     result["axes"].push_back({{"name", selection.info.name},
                               {"unit", selection.info.unit},
-                              {"dims", dims},
+                              {"dims", names_of(selection.info.dims)},
                               {"shared", selection.info.shared},
                               {"keep", selection.keep},
                               {"of", selection.extent}});
     if (selection.info.part != Part::whole) result["axes"].back()["part"] = name_of(selection.info.part);
-    if (plan.scored) result["selections"][selection.info.name] = kept_to_json(plan, selection);
+    if (!plan.scored) continue;
+    if (!selection.folds.empty()) result["axes"].back()["folds"] = folds_to_json(selection.folds);
+    result["selections"][selection.info.name] = kept_to_json(plan, selection);
   }
   return result;
 }
@@ -152,6 +208,8 @@ Plan plan_from_json(const json& document, const std::string& source) {
       selection.extent = axis.at("of").get<std::int64_t>();
       selection.kept = kept_from_json(document.at("selections").at(selection.info.name), plan, selection.info);
       check_range(plan, selection, source);
+      if (axis.contains("folds")) selection.folds = folds_from_json(axis.at("folds"), source);
+      check_folds(plan, selection, source);
       plan.selections.push_back(std::move(selection));
     }
     check_layers(plan, source);

@@ -11,6 +11,7 @@
 #include "core/base/strings.hpp"
 #include "core/model/layer_axis.hpp"
 #include "core/prune/blocks.hpp"
+#include "core/prune/folds.hpp"
 
 namespace espalier {
 
@@ -65,7 +66,8 @@ Indices surviving_layers(const Plan& plan, Part part) {
   return units;
 }
 
-// The units of an axis that earlier steps left, in the teacher's numbering, for each current layer (or once).
+}  // namespace
+
 std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info) {
   if (is_layers(info)) return {surviving_layers(plan, info.part)};
   std::vector<Indices> units;
@@ -79,6 +81,8 @@ std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info) {
   }
   return units;
 }
+
+namespace {
 
 // Are there as many scores as runs of `run` units in the teacher? Then they are those of runs.
 bool is_of_runs(const at::Tensor& scores, const Plan& plan, const AxisInfo& info, std::int64_t run) {
@@ -142,7 +146,8 @@ void check_selection(const PruneStep& step, const std::vector<Indices>& units, c
   }
 }
 
-// From the numbering of the spec at hand to the teacher's.
+}  // namespace
+
 Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::vector<Indices>& units,
                              const Selection& selection) {
   Selection result;
@@ -163,6 +168,8 @@ Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::
   return result;
 }
 
+namespace {
+
 void apply(Plan& plan, const PruneStep& step, std::int64_t keep) {
   const AxisInfo info = step.axis->describe();
   const std::vector<Indices> units = surviving_units(plan, info);
@@ -170,12 +177,18 @@ void apply(Plan& plan, const PruneStep& step, std::int64_t keep) {
   const Scores scores = restrict_scores(step.scores, plan, info, units, extent - keep);
   const Selection selection = step.axis->select(plan.student, scores, keep);
   check_selection(step, units, selection);
+  // Asked for a count, too, where the scores mean nothing: what an axis cannot fold is then told before any scoring.
+  std::vector<Fold> folds;
+  if (step.folds) {
+    folds = checked_folds(step.axis->folds(plan.student, scores, selection), {step.axis_name, info, units, selection},
+                          plan);
+  }
   plan.student = step.axis->shrink(plan.student, selection);
   if (step.axis->extent(plan.student) != keep) {
     fail("axis '{}': the spec after the cut disagrees; got {} {}s; expected {}", step.axis_name,
          step.axis->extent(plan.student), info.unit, keep);
   }
-  plan.selections.push_back({info, in_teacher_numbers(plan, info, units, selection), keep, extent});
+  plan.selections.push_back({info, in_teacher_numbers(plan, info, units, selection), keep, extent, std::move(folds)});
   if (is_layers(info) && info.part == Part::whole) plan.layer_of = plan.selections.back().kept.kept.front();
 }
 

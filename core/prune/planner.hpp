@@ -17,7 +17,14 @@ struct PruneStep {
   const PruneBlock* block = nullptr;
   std::string axis_name;           // as the recipe says it
   const Scores* scores = nullptr;  // over the unpruned teacher; nullptr: count only
+  bool folds = true;               // false: what is folded does not matter, only what is kept
 };
+
+// The units of an axis that a plan so far leaves, in the teacher's numbering, for each layer of its student (or once).
+std::vector<Indices> surviving_units(const Plan& plan, const AxisInfo& info);
+// A selection from the numbering of the plan's student to the teacher's; `units` are the surviving ones.
+Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::vector<Indices>& units,
+                             const Selection& selection);
 
 // Applies the steps in order: each sees the spec that the ones before it left. A `keep` that the axis cannot give is
 // reported at its place in the recipe, with the nearest legal ones; then the step is left out. What an axis returns is

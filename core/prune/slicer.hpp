@@ -2,12 +2,14 @@
 #pragma once
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/prune/folds.hpp"
 #include "core/prune/plan.hpp"
 
 namespace espalier {
 
 // What the plan leaves of one tensor, block of rows by block of rows, in order. Generic over named dimensions: the same
-// code for every family and every axis. Resident memory is one block (about 8 MB) whatever the tensor's size.
+// code for every family and every axis. Resident memory is one block (about 8 MB) whatever the tensor's size; where
+// units are folded, smaller blocks and the rows that go into them.
 class TensorSlice {
  public:
   TensorSlice(const Checkpoint& teacher, const Plan& plan, const Parameter& student);
@@ -19,6 +21,7 @@ class TensorSlice {
  private:
   const Checkpoint& teacher_;
   Parameter source_;
+  FoldedTensor folded_;
   std::optional<Indices> rows_, columns_;
   std::int64_t row_count_ = 0, rows_per_block_ = 1;
 };

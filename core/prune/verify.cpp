@@ -7,6 +7,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/forward/model.hpp"
 #include "core/prune/blocks.hpp"
+#include "core/prune/masked_teacher.hpp"
 #include "core/prune/slicer.hpp"
 
 namespace espalier {
@@ -14,30 +15,6 @@ namespace espalier {
 namespace {
 
 const Compute kExact{at::kDouble, at::kCPU};
-
-at::Tensor mask_of(const Plan& plan, std::int64_t layer, const DimProduct& product) {
-  const std::optional<Indices> kept = kept_positions(plan, layer, product);
-  if (!kept) return {};
-  at::Tensor mask = at::zeros({extent_of(plan.teacher, layer, product)}, at::kDouble);
-  mask.index_fill_(0, at::tensor(*kept, at::kLong), 1.0);
-  return mask;
-}
-
-// Multiplies the pruned units by zero wherever they appear.
-class MaskingHooks final : public Hooks {
- public:
-  explicit MaskingHooks(const Plan& plan) : plan_(plan), hidden_(mask_of(plan, -1, {Dim::hidden})) {}
-  at::Tensor at_tap(Tap tap, std::int64_t layer, const at::Tensor& x) override {
-    return masked(x, tap == Tap::norm_output ? hidden_ : mask_of(plan_, layer, dims_of(tap)));
-  }
-  at::Tensor into_residual(std::int64_t, const at::Tensor& x) override { return masked(x, hidden_); }
-  at::Tensor kept_hidden() override { return hidden_; }
-
- private:
-  static at::Tensor masked(const at::Tensor& x, const at::Tensor& mask) { return mask.defined() ? x * mask : x; }
-  const Plan& plan_;
-  at::Tensor hidden_;
-};
 
 // Both models advance layer by layer; after each common point their states are compared.
 class StateComparison {
@@ -103,7 +80,8 @@ void verify_tensors(const Checkpoint& teacher, const Plan& plan, const Checkpoin
 void verify_states(const Checkpoint& teacher, const Plan& plan, const Checkpoint& student, const at::Tensor& tokens,
                    VerifyReport& report) {
   at::NoGradGuard no_grad;
-  StreamedWeights teacher_weights(teacher, kExact), student_weights(student, kExact);
+  FoldedTeacher teacher_weights(teacher, plan, kExact);
+  StreamedWeights student_weights(student, kExact);
   const Weights teacher_outer = teacher_weights.outer(), student_outer = student_weights.outer();
   const ModelSpec masked_spec = without_blocks(plan);
   MaskingHooks hooks(plan);

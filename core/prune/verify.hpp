@@ -2,9 +2,10 @@
 // The proof that a student is what its plan says: every tensor is the teacher's kept part, bit for bit, and on real
 // tokens every hidden state of the student equals the kept channels of the masked teacher's.
 //
-// The masked teacher has all its weights. Its pruned units are multiplied by zero where they appear (taps, residual
-// stream), its norms average over the kept channels only, dropped layers and blocks are skipped. So the proof does not
-// go through the code that slices.
+// The masked teacher has all its weights, with what the axes fold in. Its pruned units are multiplied by zero where
+// they appear (taps, residual stream, q and k), its norms average over the kept channels only and the scale of
+// attention counts only those, dropped layers and blocks are skipped. So the proof does not go through the code that
+// slices and folds.
 #pragma once
 
 #include <string>

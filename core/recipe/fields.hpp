@@ -28,6 +28,7 @@ void visit_fields(V& v, ScoreBlock& score, const DataBlock& data) {
   v("samples", score.samples, 1024, at_least(1));
   v("seq_length", score.seq_length, data.seq_length, at_least(2));
   v("micro_batch", score.micro_batch, 1, at_least(1));
+  v("rounds", score.rounds, 1, between(1, 1000));
 }
 
 template <class V>

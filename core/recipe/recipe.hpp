@@ -40,6 +40,7 @@ struct DataBlock {
 
 struct ScoreBlock {
   std::int64_t samples = 0, seq_length = 0, micro_batch = 0;
+  std::int64_t rounds = 1;  // of scoring and pruning, each on the student of the one before
 };
 
 struct PruneBlock {

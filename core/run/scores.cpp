@@ -7,6 +7,7 @@
 #include "core/importance/job.hpp"
 #include "core/model/counts.hpp"
 #include "core/model/layer_axis.hpp"
+#include "core/prune/sliced_weights.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/tasks.hpp"
 
@@ -14,8 +15,8 @@ namespace espalier {
 
 namespace {
 
-// Units that go as one run: what the counts of the recipe say. A block that keeps everything has runs of 1.
-std::int64_t run_of(const Run& run, std::size_t block, const AxisInfo& axis) {
+// Units that go as one run in a round: what the counts of the recipe say. A block that keeps everything has runs of 1.
+std::int64_t run_of(const Run& run, std::size_t block, const AxisInfo& axis, std::int64_t round) {
   const PruneBlock& prune = run.recipe().prune[block];
   const Plan plan = plan_from_config(run);
   const AxisSelection& target = plan.selections.at(block);
@@ -30,25 +31,13 @@ std::int64_t run_of(const Run& run, std::size_t block, const AxisInfo& axis) {
         fmt::format("axis '{}' in front of that block, or a metric that scores {}s one by one", axis.name, axis.unit));
     diagnostics.throw_if_any();
   }
-  return std::max<std::int64_t>(1, target.extent - target.keep);
+  const std::int64_t before = round > 1 ? keeps_of_round(run, round - 1)[block] : units;
+  return std::max<std::int64_t>(1, before - keeps_of_round(run, round)[block]);
 }
 
-}  // namespace
-
-ScoreJob block_job(const Run& run, std::size_t block) {
+std::string first_key(Run& run, std::size_t block, std::int64_t round) {
   const PruneBlock& prune = run.recipe().prune[block];
-  ScoreJob job = make_job(run.registry(), prune.axis, prune.metric, run.host());
-  if (scores_runs(job)) job.run = run_of(run, block, job.axis);
-  return job;
-}
-
-void check_jobs(const Run& run) {
-  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) needs_of(block_job(run, i));
-}
-
-std::string score_key(Run& run, std::size_t block) {
-  const PruneBlock& prune = run.recipe().prune[block];
-  const ScoreJob job = block_job(run, block);
+  const ScoreJob job = block_job(run, block, round);
   Digest digest;
   digest.add(run.teacher().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
   digest.add(std::to_string(run.recipe().seed)).add(c10::toString(run.compute().dtype));
@@ -63,16 +52,56 @@ std::string score_key(Run& run, std::size_t block) {
   return digest.hex();
 }
 
-fs::path score_path(const Run& run, std::size_t block) {
-  const std::vector<PruneBlock>& blocks = run.recipe().prune;
-  const std::string& axis = blocks[block].axis->name;
-  int earlier = 0;  // blocks before this one that cut the same axis
-  for (std::size_t i = 0; i < block; ++i) earlier += blocks[i].axis->name == axis ? 1 : 0;
-  return run.files().scores() / (axis + (earlier > 0 ? "-" + std::to_string(earlier + 1) : "") + ".safetensors");
+// What a round leaves: its scores, the axes that choose by them, and their targets.
+std::string round_digest(Run& run, std::int64_t round) {
+  Digest digest;
+  digest.add(std::to_string(run.recipe().score.rounds));
+  for (const std::string& key : score_keys(run, round)) digest.add(key);
+  for (const PruneBlock& block : run.recipe().prune) digest.add(run.component_digest(*block.axis));
+  for (const std::int64_t keep : keeps_of_round(run, round)) digest.add(std::to_string(keep));
+  return digest.hex();
 }
 
-Scores load_block_scores(const Run& run, std::size_t block) {
-  const fs::path path = score_path(run, block);
+bool fits_in_memory(const ModelSpec& spec, Compute compute) {
+  const auto element = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
+  return count(spec, element, 1).bytes < physical_memory_bytes() / 3;
+}
+
+}  // namespace
+
+ScoreJob block_job(const Run& run, std::size_t block, std::int64_t round) {
+  const PruneBlock& prune = run.recipe().prune[block];
+  ScoreJob job = make_job(run.registry(), prune.axis, prune.metric, run.host());
+  if (scores_runs(job)) job.run = run_of(run, block, job.axis, round);
+  return job;
+}
+
+void check_jobs(const Run& run) {
+  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) needs_of(block_job(run, i, 1));
+}
+
+std::vector<std::string> score_keys(Run& run, std::int64_t round) {
+  std::vector<std::string> keys;
+  const std::string before = round > 1 ? round_digest(run, round - 1) : "";
+  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) {
+    keys.push_back(first_key(run, i, round));
+    if (round > 1) keys.back() = Digest().add(keys.back()).add("after").add(before).hex();
+  }
+  return keys;
+}
+
+fs::path score_path(const Run& run, std::size_t block, std::int64_t round) {
+  const std::vector<PruneBlock>& blocks = run.recipe().prune;
+  std::string name = blocks[block].axis->name;
+  int earlier = 0;  // blocks before this one that cut the same axis
+  for (std::size_t i = 0; i < block; ++i) earlier += blocks[i].axis->name == blocks[block].axis->name ? 1 : 0;
+  if (earlier > 0) name += "-" + std::to_string(earlier + 1);
+  if (round > 1) name += ".round" + std::to_string(round);
+  return run.files().scores() / (name + ".safetensors");
+}
+
+Scores load_block_scores(const Run& run, std::size_t block, std::int64_t round) {
+  const fs::path path = score_path(run, block, round);
   const ScoreFile file = load_scores(path);
   const std::string& axis = run.recipe().prune[block].axis->name;
   if (file.axis != axis) fail("{}: scores of another axis; got '{}'; expected '{}'", path.string(), file.axis, axis);
@@ -80,10 +109,14 @@ Scores load_block_scores(const Run& run, std::size_t block) {
 }
 
 std::unique_ptr<WeightSource> open_weights(const Checkpoint& checkpoint, Compute compute) {
-  const auto element = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
-  const bool fits = count(checkpoint.spec(), element, 1).bytes < physical_memory_bytes() / 3;
-  if (fits) return std::make_unique<Model>(checkpoint, compute);
+  if (fits_in_memory(checkpoint.spec(), compute)) return std::make_unique<Model>(checkpoint, compute);
   return std::make_unique<StreamedWeights>(checkpoint, compute);
+}
+
+std::unique_ptr<WeightSource> open_weights(const Checkpoint& teacher, const Plan& plan, Compute compute) {
+  auto sliced = std::make_unique<SlicedWeights>(teacher, plan, compute);
+  if (fits_in_memory(plan.student, compute)) return std::make_unique<Model>(static_cast<WeightSource&>(*sliced));
+  return sliced;
 }
 
 }  // namespace espalier

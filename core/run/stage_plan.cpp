@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <map>
+
 #include "core/base/digest.hpp"
 #include "core/prune/plan_json.hpp"
-#include "core/prune/planner.hpp"
+#include "core/prune/rounds.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
 
@@ -24,33 +26,44 @@ Steps steps_of(const Run& run) {
   return steps;
 }
 
-Plan planned(const Run& run, const Steps& steps) {
+// With scores from their files, or counts only.
+Plan planned(const Run& run, std::int64_t last_round, bool scored) {
+  const Steps steps = steps_of(run);
+  std::map<std::pair<std::int64_t, std::size_t>, Scores> loaded;
+  const auto scores = [&](std::int64_t round, std::size_t block) -> const Scores* {
+    if (!scored) return nullptr;
+    return &loaded.try_emplace({round, block}, load_block_scores(run, block, round)).first->second;
+  };
   Diagnostics diagnostics;
-  Plan plan = make_plan(run.teacher_spec(), steps.list, diagnostics);
+  Plan plan = plan_rounds(run.teacher_spec(), steps.list, run.recipe().score.rounds, last_round, scores, diagnostics);
   diagnostics.throw_if_any();
   return plan;
 }
 
 }  // namespace
 
-Plan plan_from_config(const Run& run) { return planned(run, steps_of(run)); }
+Plan plan_from_config(const Run& run) { return planned(run, run.recipe().score.rounds, false); }
+Plan plan_from_scores(const Run& run) { return planned(run, run.recipe().score.rounds, true); }
+Plan plan_after_round(const Run& run, std::int64_t round) { return planned(run, round, true); }
+
+Indices keeps_of_round(const Run& run, std::int64_t round) {
+  Diagnostics diagnostics;
+  const std::vector<Indices> keeps =
+      round_keeps(run.teacher_spec(), steps_of(run).list, run.recipe().score.rounds, diagnostics);
+  diagnostics.throw_if_any();
+  return keeps.at(static_cast<std::size_t>(round) - 1);
+}
 
 std::string plan_inputs(Run& run) {
   Digest digest;
   digest.add(run.output_of("score"));
+  const std::int64_t rounds = run.recipe().score.rounds;
+  if (rounds > 1) digest.add("rounds " + std::to_string(rounds));
   for (const PruneBlock& block : run.recipe().prune) {
     digest.add(run.component_digest(*block.axis));
     digest.add(block.keep ? "keep " + std::to_string(*block.keep) : "ratio " + std::to_string(*block.ratio));
   }
   return digest.hex();
-}
-
-Plan plan_from_scores(const Run& run) {
-  Steps steps = steps_of(run);
-  std::vector<Scores> scores;
-  for (std::size_t i = 0; i < steps.list.size(); ++i) scores.push_back(load_block_scores(run, i));
-  for (std::size_t i = 0; i < steps.list.size(); ++i) steps.list[i].scores = &scores[i];
-  return planned(run, steps);
 }
 
 std::string run_plan(Run& run) {

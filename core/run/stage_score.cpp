@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/digest.hpp"
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
@@ -37,16 +39,23 @@ void warn_of_ties(const ScoreJob& job, const Scores& scores) {
   }
 }
 
-// One pass over the calibration data for all blocks at once; the results go to the cache.
-void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
+// The teacher, or what the rounds before have left of it.
+std::unique_ptr<WeightSource> scored_model(Run& run, std::int64_t round) {
+  if (round == 1) return open_weights(run.teacher(), run.compute());
+  return open_weights(run.teacher(), plan_after_round(run, round - 1), run.compute());
+}
+
+// One pass over the calibration data for all blocks at once; the results go to the cache under their keys.
+void compute_missing(Run& run, std::int64_t round, const std::vector<std::size_t>& blocks,
+                     const std::vector<std::string>& keys) {
   std::vector<ScoreJob> jobs;
   bool with_data = false;
   for (const std::size_t block : blocks) {
-    jobs.push_back(block_job(run, block));
+    jobs.push_back(block_job(run, block, round));
     with_data = with_data || needs_data(jobs.back());
   }
   const ScoreOptions options = score_options(run);
-  const std::unique_ptr<WeightSource> weights = open_weights(run.teacher(), run.compute());
+  const std::unique_ptr<WeightSource> weights = scored_model(run, round);
   const std::vector<Scores> scores =
       score(*weights, jobs, with_data ? run.data(DataPart::calibration) : std::vector<TokenSource>{}, options);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
@@ -58,33 +67,49 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
       file.metadata["task_digest"] = digest_of_file(needs.task.file);
       file.metadata["tokenizer_digest"] = open_tokenizer(options.tokenizer).digest;
     }
-    save_scores(cached(run, score_key(run, blocks[i])), file);
+    if (round > 1) file.metadata["round"] = fmt::format("{} of {}", round, run.recipe().score.rounds);
+    save_scores(cached(run, keys[blocks[i]]), file);
   }
+}
+
+// Scores one round and puts its files into the run. Returns the number of files that were there already.
+std::size_t score_round(Run& run, std::int64_t round, Digest& digest) {
+  const std::vector<std::string> keys = score_keys(run, round);
+  std::vector<std::size_t> missing;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!fs::exists(cached(run, keys[i]))) missing.push_back(i);
+  }
+  if (!missing.empty()) compute_missing(run, round, missing, keys);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    espalier::copy_file(cached(run, keys[i]), score_path(run, i, round));
+    digest.add(digest_of_file(score_path(run, i, round)));
+  }
+  return keys.size() - missing.size();
 }
 
 }  // namespace
 
 std::string score_inputs(Run& run) {
   Digest digest;
-  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i)
-    digest.add(score_path(run, i).filename().string()).add(score_key(run, i));
+  for (std::int64_t round = 1; round <= run.recipe().score.rounds; ++round) {
+    const std::vector<std::string> keys = score_keys(run, round);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      digest.add(score_path(run, i, round).filename().string()).add(keys[i]);
+  }
   return digest.hex();
 }
 
 std::string run_score(Run& run) {
-  std::vector<std::size_t> missing;
-  const std::size_t count = run.recipe().prune.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!fs::exists(cached(run, score_key(run, i)))) missing.push_back(i);
-  }
-  if (missing.size() < count)
-    spdlog::info("{:<8} {} of {} score files are reused", "score", count - missing.size(), count);
-  if (!missing.empty()) compute_missing(run, missing);
+  const std::int64_t rounds = run.recipe().score.rounds;
   Digest digest;
-  for (std::size_t i = 0; i < count; ++i) {
-    espalier::copy_file(cached(run, score_key(run, i)), score_path(run, i));
-    digest.add(digest_of_file(score_path(run, i)));
+  std::size_t reused = 0;
+  for (std::int64_t round = 1; round <= rounds; ++round) {
+    throw_if_interrupted();
+    if (rounds > 1) spdlog::info("{:<8} round {} of {}", "score", round, rounds);
+    reused += score_round(run, round, digest);
   }
+  const std::size_t count = run.recipe().prune.size() * static_cast<std::size_t>(rounds);
+  if (reused > 0) spdlog::info("{:<8} {} of {} score files are reused", "score", reused, count);
   return digest.hex();
 }
 

@@ -37,7 +37,10 @@ std::string tokenizer_name(const Run& run);  // for reports: no path
 
 // Counts only, without scores or weights: what `espalier plan` shows.
 Plan plan_from_config(const Run& run);
-// The plan that recipe and saved scores lead to.
+// The plan that recipe and saved scores lead to; and what it is after some of the rounds, whose scores are there.
 Plan plan_from_scores(const Run& run);
+Plan plan_after_round(const Run& run, std::int64_t round);
+// What each block keeps after a round, as config.json counts it.
+Indices keeps_of_round(const Run& run, std::int64_t round);
 
 }  // namespace espalier

@@ -13,7 +13,7 @@ AxisInfo FfnAxis::describe() const {
           .megatron_name = "ffn_hidden_size"};
 }
 
-std::int64_t FfnAxis::step(const ModelSpec&) const { return options_.granularity; }
+std::int64_t FfnAxis::step(const ModelSpec&) const { return granularity(); }
 
 LayerSpec FfnAxis::cut(const LayerSpec& layer, const std::vector<std::int64_t>& kept, const std::string&) const {
   LayerSpec smaller = layer;

@@ -8,8 +8,8 @@ namespace espalier::plugins {
 // Neurons of each layer's MLP: rows of gate and up, columns of down.
 class FfnAxis final : public PerLayerAxis {
  public:
-  using Options = AxisOptions;
-  explicit FfnAxis(const Options& options) : options_(options) {}
+  using Options = PerLayerOptions;
+  explicit FfnAxis(const Options& options) : PerLayerAxis(options) {}
   AxisInfo describe() const override;
   std::int64_t step(const ModelSpec& spec) const override;
 
@@ -17,9 +17,6 @@ class FfnAxis final : public PerLayerAxis {
   const char* name() const override { return "ffn"; }
   std::int64_t units(const LayerSpec& layer) const override { return layer.mlp ? layer.ffn : 0; }
   LayerSpec cut(const LayerSpec& layer, const std::vector<std::int64_t>& kept, const std::string& place) const override;
-
- private:
-  Options options_;
 };
 
 }  // namespace espalier::plugins

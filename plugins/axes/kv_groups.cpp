@@ -13,7 +13,7 @@ AxisInfo KvGroupsAxis::describe() const {
           .megatron_name = "num_query_groups"};
 }
 
-std::int64_t KvGroupsAxis::step(const ModelSpec&) const { return options_.granularity; }
+std::int64_t KvGroupsAxis::step(const ModelSpec&) const { return granularity(); }
 
 LayerSpec KvGroupsAxis::cut(const LayerSpec& layer, const std::vector<std::int64_t>& kept, const std::string&) const {
   LayerSpec smaller = layer;

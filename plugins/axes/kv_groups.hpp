@@ -8,8 +8,8 @@ namespace espalier::plugins {
 // KV groups: a K and a V head together with the query heads that read them. Scored as one head.
 class KvGroupsAxis final : public PerLayerAxis {
  public:
-  using Options = AxisOptions;
-  explicit KvGroupsAxis(const Options& options) : options_(options) {}
+  using Options = PerLayerOptions;
+  explicit KvGroupsAxis(const Options& options) : PerLayerAxis(options) {}
   AxisInfo describe() const override;
   std::int64_t step(const ModelSpec& spec) const override;
 
@@ -17,9 +17,6 @@ class KvGroupsAxis final : public PerLayerAxis {
   const char* name() const override { return "kv_groups"; }
   std::int64_t units(const LayerSpec& layer) const override { return layer.attention ? layer.kv_groups : 0; }
   LayerSpec cut(const LayerSpec& layer, const std::vector<std::int64_t>& kept, const std::string& place) const override;
-
- private:
-  Options options_;
 };
 
 }  // namespace espalier::plugins

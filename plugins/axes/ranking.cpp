@@ -49,12 +49,17 @@ std::vector<double> read_scores(const at::Tensor& scores, std::int64_t units, co
   return numbers;
 }
 
-std::vector<std::int64_t> top_k(const std::vector<double>& scores, std::int64_t keep) {
+std::vector<std::int64_t> by_rank(const std::vector<double>& scores) {
   std::vector<std::int64_t> order(scores.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
     return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
   });
+  return order;
+}
+
+std::vector<std::int64_t> top_k(const std::vector<double>& scores, std::int64_t keep) {
+  std::vector<std::int64_t> order = by_rank(scores);
   order.resize(static_cast<std::size_t>(keep));
   std::sort(order.begin(), order.end());
   return order;

@@ -32,6 +32,9 @@ void check_count(const std::string& axis, std::size_t got, std::size_t count);
 // The scores of one place as numbers: (units) and finite. Throws Error naming place and unit.
 std::vector<double> read_scores(const at::Tensor& scores, std::int64_t units, const std::string& place);
 
+// All indices, the largest score first. Of equal scores the lower index comes first.
+std::vector<std::int64_t> by_rank(const std::vector<double>& scores);
+
 // Indices of the `keep` largest scores, ascending. Of equal scores the lower index is kept.
 std::vector<std::int64_t> top_k(const std::vector<double>& scores, std::int64_t keep);
 

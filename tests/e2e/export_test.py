@@ -47,6 +47,14 @@ eval_every = 0
 """
 
 
+# Half of each head: another theta, or where half of a head is rotated, another share.
+HEAD_DIM = """[[prune]]
+axis = "head_dim"
+ratio = 0.5
+metric = {{ name = "activation" }}
+[distill]"""
+
+
 def loadable():
     return PYTHON.exists() and subprocess.run([str(PYTHON), "-c", "import torch, transformers"], capture_output=True).returncode == 0
 
@@ -62,14 +70,21 @@ class Export(Workspace):
                 seen.add(config["model_type"])
         self.assertEqual(seen, {"llama", "mistral", "qwen2", "qwen3", "nemotron"})
 
-    def compare(self, golden, config):
+    @unittest.skipUnless(loadable(), "transformers is not in .venv: run `bash setup.sh --tests`")
+    def test_transformers_gives_the_same_nll_with_a_smaller_head_dim(self):
+        for name in ("llama-llama3", "mistral-window", "qwen3-bias-tied", "nemotron-bias-tied"):
+            with self.subTest(golden=name):
+                config = json.loads((GOLDEN / name / "config.json").read_text())
+                self.compare(GOLDEN / name, config, RECIPE.replace("[distill]", HEAD_DIM))
+
+    def compare(self, golden, config, recipe=RECIPE):
         draw = random.Random(golden.name)
         tokens = [draw.randrange(config["vocab_size"]) for _ in range(16 * 40 + 1)]
         (self.root / "tokens.bin").write_bytes(struct.pack(f"<{len(tokens)}H", *tokens))
         # transformers 5 wants hidden to be a multiple of the number of heads; plan says so, and this test obeys.
         heads = config["num_attention_heads"]
         hidden = max(heads, config["hidden_size"] * 3 // 4 // heads * heads)
-        text = RECIPE.format(family=golden.name, teacher=golden, hidden=hidden, layers=config["num_hidden_layers"] - 1)
+        text = recipe.format(family=golden.name, teacher=golden, hidden=hidden, layers=config["num_hidden_layers"] - 1)
         (self.root / "export.toml").write_text(text)
         self.run_program("run", "export.toml")
         ours = json.loads(self.run_program("eval", f"runs/{golden.name}", "--data", "tokens.bin", "--token-type", "uint16",

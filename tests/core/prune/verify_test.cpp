@@ -5,9 +5,8 @@
 
 #include "core/base/error.hpp"
 #include "core/model/counts.hpp"
-#include "core/prune/slicer.hpp"
-#include "core/run/save_model.hpp"
 #include "tests/core/prune/axes_fixture.hpp"
+#include "tests/core/prune/student.hpp"
 #include "tests/support/tiny_model.hpp"
 
 namespace {
@@ -15,49 +14,20 @@ namespace {
 using namespace espalier;
 using espalier::test::Cut;
 using espalier::test::plan_of;
-using espalier::test::TemporaryFolder;
+using espalier::test::QuickFolder;
 using espalier::test::tiny_spec;
+using espalier::test::verified;
+using espalier::test::write_student;
 using espalier::test::write_tiny;
+
+const std::map<std::string, Value> kGlobal = {{"ranking", {std::string("global")}}, {"unequal", {true}}};
 
 const std::vector<std::string> kFamilies = {"llama", "mistral", "qwen2", "qwen3", "nemotron"};
 
 const std::map<std::string, Value> kUnequal = {{"unequal", Value{true}}};
 
-// A change that a test makes to the student on its way to the disk.
-using Tamper = std::function<void(const Parameter&, at::Tensor&)>;
-
-void write_student(const fs::path& folder, const Checkpoint& teacher, const Plan& plan, const Tamper& tamper = {}) {
-  SaveRequest request;
-  request.folder = folder;
-  request.spec = plan.student;
-  request.base_config = teacher.config();
-  request.layer_of = plan.layer_of;
-  request.dtype = teacher.dtype();
-  CheckpointWriter writer = open_writer(request);
-  if (!tamper) {
-    slice(teacher, plan, writer);
-  } else {
-    for (const Parameter& parameter : writer.parameters()) {
-      at::Tensor tensor = TensorSlice(teacher, plan, parameter).block(0).clone();
-      tamper(parameter, tensor);
-      writer.write(tensor);
-    }
-  }
-  writer.commit();
-}
-
-at::Tensor tokens() { return at::arange(40, at::kLong).mul(7).remainder(31).reshape({2, 20}); }
-
-VerifyReport verified(const Checkpoint& teacher, const Plan& plan, const fs::path& student_folder) {
-  const Checkpoint student(student_folder);
-  VerifyReport report;
-  verify_tensors(teacher, plan, student, report);
-  verify_states(teacher, plan, student, tokens(), report);
-  return report;
-}
-
 struct Sliced {
-  TemporaryFolder folder;
+  QuickFolder folder;
   Checkpoint teacher;
   Plan plan;
   Sliced(const std::string& family, const std::vector<Cut>& cuts)
@@ -72,6 +42,13 @@ TEST_CASE("masked equals sliced for every family, every axis and their combinati
       {{"ffn", 9}},
       {{"heads", 4}},
       {{"kv_groups", 1}},
+      {{"head_dim", 4}},
+      {{"head_dim", 2}, {"heads", 4}, {"hidden", 17}},
+      {{"kv_groups", 1}, {"head_dim", 4}, {"layers", 2}},
+      {{"heads", 4, {{"residual", {std::string("kept_minus_pruned")}}}}, {"head_dim", 4}},
+      {{"head_dim", 4}, {"head_dim", 2}, {"heads", 4, {{"residual", {std::string("pruned_minus_kept")}}}}},
+      {{"ffn", 9, {{"ranking", {std::string("sum")}}}}, {"heads", 4, {{"ranking", {std::string("sum")}}}}},
+      {{"ffn", 9, kGlobal}, {"heads", 4, kGlobal}, {"hidden", 16}},
       {{"layers", 2}},
       {{"layers", 1, {{"contiguous", Value{true}}}}},
       {{"hidden", 13}, {"ffn", 11}},
@@ -85,6 +62,9 @@ TEST_CASE("masked equals sliced for every family, every axis and their combinati
       {{"attention_blocks", 2, kUnequal}, {"heads", 2}, {"kv_groups", 1}, {"hidden", 16}},
       {{"heads", 2}, {"kv_groups", 1}, {"hidden", 16}, {"attention_blocks", 1, kUnequal}},
       {{"mlp_blocks", 1, kUnequal}, {"ffn", 5}, {"hidden", 13}, {"layers", 2, {{"contiguous", Value{true}}}}},
+      {{"attention_blocks", 2, kUnequal},
+       {"head_dim", 4},
+       {"heads", 4, {{"residual", {std::string("kept_minus_pruned")}}}}},
       {{"ffn", 5}, {"mlp_blocks", 2, kUnequal}, {"layers", 2}, {"heads", 4}, {"attention_blocks", 1, kUnequal}}};
   for (const std::string& family : kFamilies) {
     for (const std::vector<Cut>& cuts : combinations) {
@@ -128,14 +108,52 @@ TEST_CASE("a student that lacks another block than its plan says is found by the
   wrong.selections[0].kept.kept[0] = right == choices[0] ? choices[1] : choices[0];
   const Checkpoint student(sliced.folder / "student");
   VerifyReport report;
-  verify_states(sliced.teacher, wrong, student, tokens(), report);
+  verify_states(sliced.teacher, wrong, student, espalier::test::tokens(), report);
   REQUIRE(report.problems.size() == 1);
   CHECK(report.problems[0].find("hidden states of the student and the masked teacher differ") != std::string::npos);
 }
 
+TEST_CASE(
+    "a smaller head_dim computes what the teacher does without the channels that went, its scale of attention as it "
+    "was") {
+  // By hand: the teacher in one layer of plain attention, in which q, k and v have zeros in those channels.
+  for (const std::string type : {"default", "linear", "llama3"}) {
+    ModelSpec spec = tiny_spec("llama");
+    spec.layers.resize(1);
+    spec.layers[0].mlp = true;
+    spec.rope.type = type;
+    spec.rope.factor = 4.0;
+    spec.rope.original_max_positions = 16;
+    const QuickFolder folder;
+    const Checkpoint teacher(write_tiny(folder / "teacher", spec, 11));
+    for (const std::int64_t keep : {2, 4}) {
+      CAPTURE(type);
+      CAPTURE(keep);
+      const Plan plan = plan_of(spec, {{"head_dim", keep}});
+      write_student(folder / "student", teacher, plan);
+      const Checkpoint student(folder / "student");
+      StreamedWeights zeroed(teacher, {at::kDouble, at::kCPU}), small(student, {at::kDouble, at::kCPU});
+      Weights weights = zeroed.layer(0);
+      for (const Role role : {Role::q, Role::k, Role::v, Role::q_bias, Role::k_bias, Role::v_bias}) {
+        at::Tensor heads = weights[role].view({-1, 6, weights[role].numel() / weights[role].size(0)});
+        const at::Tensor mask = at::zeros({6, 1}, at::kDouble);
+        for (const std::int64_t channel : plan.selections[0].kept.kept[0]) mask[channel] = 1.0;
+        heads.mul_(mask);
+      }
+      const at::Tensor x = embed(zeroed.outer(), espalier::test::tokens(), nullptr);
+      const auto attend = [&](const ModelSpec& of, const Weights& with) {
+        const Rotary rotary = rotary_table(of.rope, of.layers[0].head_dim, x.size(1), at::kDouble, at::kCPU);
+        return attention_block(of, 0, with, rotary, x, nullptr);
+      };
+      // q is scaled in float32, 2^-24 of it; the logits are sums of some tens.
+      CHECK(at::allclose(attend(spec, weights), attend(student.spec(), small.layer(0)), 1e-5, 1e-5));
+    }
+  }
+}
+
 TEST_CASE("the planned bytes are the bytes of tensor data that are written, in every stored dtype") {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    const TemporaryFolder folder;
+    const QuickFolder folder;
     const Checkpoint teacher(write_tiny(folder / "teacher", tiny_spec("qwen3"), 3, dtype));
     const Plan plan = plan_of(teacher.spec(), {{"hidden", 16}, {"layers", 2}});
     write_student(folder / "student", teacher, plan);

@@ -206,9 +206,12 @@ class AxisChecks {
           if (std::find(kept.begin(), kept.end(), out) != kept.end()) continue;
           for (const std::int64_t in : kept) {
             const auto with_score = [&](double above) {
-              Scores raised = before;
-              raised.per_layer[0] = before.per_layer[0].clone();
-              raised.per_layer[0].select(0, out).copy_(before.per_layer[0][in] + above);
+              // In every place: an axis may rank by what all of them say.
+              Scores raised;
+              for (const at::Tensor& scores : before.per_layer) {
+                raised.per_layer.push_back(scores.clone());
+                if (std::max(in, out) < scores.size(0)) raised.per_layer.back()[out].copy_(scores[in] + above);
+              }
               return axis.select(spec, raised, keep).kept.at(0);
             };
             std::vector<std::int64_t> other = kept;

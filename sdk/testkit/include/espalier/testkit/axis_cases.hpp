@@ -124,10 +124,11 @@ inline ModelSpec without_units(const ModelSpec& before, const AxisInfo& axis, co
 }
 
 // `after` with the extents of the axis itself as they were: the spec before the cut,
-// if nothing else was changed.
+// if nothing else was changed. What the channels of a head are rotated by goes with them.
 inline ModelSpec with_own_dimensions_of(const ModelSpec& before, ModelSpec after, const AxisInfo& axis) {
   if (names(axis, Dim::hidden)) after.hidden = before.hidden;
   if (names(axis, Dim::vocab)) after.vocab = before.vocab;
+  if (names(axis, Dim::head_dim)) after.rope = before.rope;
   for (std::size_t l = 0; l < std::min(before.layers.size(), after.layers.size()); ++l) {
     if (names(axis, Dim::ffn)) after.layers[l].ffn = before.layers[l].ffn;
     if (names(axis, Dim::kv_groups)) after.layers[l].kv_groups = before.layers[l].kv_groups;
