@@ -77,6 +77,7 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
   job.metrics = files.metrics;
   if (block.eval_every > 0 && !run.data(DataPart::valid).empty()) {
     job.evaluate = [&run, &block](Model& model) {
+  job.events = files.events;
       EvalOptions options;
       options.windows = block.eval_windows;
       options.seq_length = block.seq_length;
@@ -89,8 +90,9 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
 }
 
 TrainingFiles training_files(const Run& run, const std::string& stage) {
-  if (stage == "distill" || !run.recipe().distill) return {run.files().checkpoints(), run.files().metrics()};
-  return {run.files().root / "checkpoints.correct", run.files().root / "metrics.correct.jsonl"};
+  const fs::path events = run.files().tensorboard() / stage;
+  if (stage == "distill" || !run.recipe().distill) return {run.files().checkpoints(), run.files().metrics(), events};
+  return {run.files().root / "checkpoints.correct", run.files().root / "metrics.correct.jsonl", events};
 }
 
 void discard_training(const Run& run, const std::string& stage) {
@@ -100,6 +102,7 @@ void discard_training(const Run& run, const std::string& stage) {
   if (!error) fs::remove(files.metrics, error);
   if (error)
     fail("{}: cannot remove the checkpoints of another recipe; got {}", files.checkpoints.string(), error.message());
+  if (!error) fs::remove_all(files.events, error);
 }
 
 Model starting_student(Run& run) {

@@ -18,6 +18,7 @@
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
 #include "core/train/metrics_log.hpp"
+#include "core/train/event_log.hpp"
 #include "core/train/optimizer.hpp"
 #include "core/train/train_checkpoint.hpp"
 
@@ -123,7 +124,12 @@ class Session {
  private:
   struct StepValues {
     std::vector<double> losses;
-    double total = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+    double total = 0.0, alpha = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+  };
+
+  struct Logs {
+    MetricsLog metrics;
+    std::optional<EventLog> events;
   };
 
   static std::vector<at::Tensor> trainable(Model& model, const FeatureTerms& features) {
@@ -134,7 +140,8 @@ class Session {
   }
 
   void loop() {
-    MetricsLog metrics(job_.metrics, state_.step);
+    Logs logs{MetricsLog(job_.metrics, state_.step), std::nullopt};
+    if (!job_.events.empty()) logs.events.emplace(job_.events, state_.step);
     ProgressBar bar(plan_.label, plan_.steps, state_.step);
     while (state_.step < plan_.steps) {
       const Clock::time_point step_began = Clock::now();
@@ -143,12 +150,12 @@ class Session {
       state_.tokens += plan_.global_batch * plan_.seq_length;
       unlogged_tokens_ += plan_.global_batch * plan_.seq_length;
       unlogged_seconds_ += seconds_since(step_began);
-      finish_step(values, metrics, bar);
+      finish_step(values, logs, bar);
     }
   }
 
   // Everything after the update: log, evaluation, checkpoint, signals.
-  void finish_step(const StepValues& values, MetricsLog& metrics, ProgressBar& bar) {
+  void finish_step(const StepValues& values, Logs& logs, ProgressBar& bar) {
     const bool last = state_.step == plan_.steps;
     const auto due = [&](std::int64_t every) { return every > 0 && (state_.step % every == 0 || last); };
     std::optional<double> nll;
@@ -160,7 +167,8 @@ class Session {
 
     const bool stop = interrupted() && !last;
     if (due(plan_.save_every) || last || stop) {
-      metrics.sync();
+      logs.metrics.sync();
+      if (logs.events) logs.events->sync();
       checkpoints_.save(state_, optimizer_);
     }
     if (stop) {
@@ -268,7 +276,7 @@ class Session {
     return job_.evaluate(*job_.student);
   }
 
-  void log(const StepValues& values, const std::optional<double>& nll, MetricsLog& metrics) {
+  void log(const StepValues& values, const std::optional<double>& nll, Logs& logs) {
     tokens_per_second_ = static_cast<double>(unlogged_tokens_) / std::max(unlogged_seconds_, 1e-9);
     unlogged_tokens_ = 0;
     unlogged_seconds_ = 0.0;
@@ -280,7 +288,8 @@ class Session {
     line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
     line["seconds"] = std::round(state_.seconds * 1000.0) / 1000.0;
     line["peak_rss"] = peak_resident_bytes();
-    metrics.add(line);
+    logs.metrics.add(line);
+    if (logs.events) logs.events->add(line);
     if (job_.on_metrics) job_.on_metrics(line);
   }
 

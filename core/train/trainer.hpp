@@ -42,6 +42,7 @@ struct TrainJob {
   std::function<void(const nlohmann::ordered_json&)> on_metrics;  // each line of metrics.jsonl; may be empty
   std::function<void(std::int64_t)> on_step;  // after each step, with the number of steps done; may be empty
 };
+  fs::path events;                                                // folder of TensorBoard's events; empty: none
 
 struct TrainResult {
   std::int64_t steps = 0, tokens = 0;
