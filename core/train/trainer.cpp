@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -17,8 +18,8 @@
 #include "core/base/memory.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
-#include "core/train/metrics_log.hpp"
 #include "core/train/event_log.hpp"
+#include "core/train/metrics_log.hpp"
 #include "core/train/optimizer.hpp"
 #include "core/train/train_checkpoint.hpp"
 
@@ -35,6 +36,8 @@ void check(const TrainJob& job) {
                      !(job.losses.empty() && job.feature_losses.empty()),
                  "incomplete job");
   ESPALIER_CHECK(job.feature_losses.empty() || job.teacher != nullptr, "a loss needs a teacher");
+  ESPALIER_CHECK(!plan.dynamic_balance || !(job.losses.empty() || job.feature_losses.empty()),
+                 "a balance between one kind of losses");
   if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
     reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
            plan.global_batch, plan.micro_batch);
@@ -161,7 +164,7 @@ class Session {
     std::optional<double> nll;
     if (job_.evaluate && due(plan_.eval_every)) nll = evaluate();
     state_.seconds = earlier_seconds_ + seconds_since(began_);
-    if (due(plan_.log_every) || nll) log(values, nll, metrics);
+    if (due(plan_.log_every) || nll) log(values, nll, logs);
     bar.update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
     if (job_.on_step) job_.on_step(state_.step);
 
@@ -187,11 +190,12 @@ class Session {
     const std::int64_t learnt = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
     const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
     for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
-      const std::vector<double> part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
-                                                   batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
-      for (std::size_t i = 0; i < part.size(); ++i) values.losses[i] += part[i];
+      const Part part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
+                                    batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
+      for (std::size_t i = 0; i < part.losses.size(); ++i) values.losses[i] += part.losses[i];
+      values.total += weighted(part.losses).logits + part.alpha * weighted(part.losses).features;
+      values.alpha += part.alpha * static_cast<double>(plan_.micro_batch) / static_cast<double>(plan_.global_batch);
     }
-    for (std::size_t i = 0; i < values.losses.size(); ++i) values.total += weight(i) * values.losses[i];
     values.gradient_norm = optimizer_.gradient_norm();
     check_finite(values);
     const bool clip = plan_.clip_grad > 0 && values.gradient_norm > plan_.clip_grad;
@@ -204,8 +208,31 @@ class Session {
     return i < job_.losses.size() ? job_.losses[i].weight : job_.feature_losses[i - job_.losses.size()].weight;
   }
 
+  // The two sums of a step or of a part of it: losses on logits and on features, each times its weight.
+  struct Sums {
+    double logits = 0.0, features = 0.0;
+  };
+  Sums weighted(const std::vector<double>& losses) const {
+    Sums sums;
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      (i < job_.losses.size() ? sums.logits : sums.features) += weight(i) * losses[i];
+    }
+    return sums;
+  }
+
+  // What the sum on features is multiplied by.
+  double balance(const std::vector<double>& losses) const {
+    if (!plan_.dynamic_balance) return 1.0;
+    const Sums sums = weighted(losses);
+    return sums.logits > 0.0 && sums.features > 0.0 ? sums.logits / sums.features : 0.0;
+  }
+
   // Forward and backward of a few sequences, (B, T) each. Returns their share of every loss.
-  std::vector<double> micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
+  struct Part {
+    std::vector<double> losses;
+    double alpha = 1.0;
+  };
+  Part micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
     Features theirs = features_.wanted_of_teacher(), ours = features_.wanted_of_student();
     at::Tensor teacher_hidden;
     if (needs_teacher_ || !theirs.empty()) {
@@ -224,13 +251,14 @@ class Session {
     }
     const FeatureTerms::Values values = features_.evaluate(ours, theirs, labels, scale);
     losses.insert(losses.end(), values.losses.begin(), values.losses.end());
-    if (values.total.defined() && values.total.requires_grad()) {
+    const double alpha = balance(losses);
+    if (values.total.defined() && values.total.requires_grad() && alpha > 0.0) {
       roots.push_back(values.total);
-      gradients.emplace_back();  // of a number: 1
+      gradients.push_back(at::full_like(values.total, alpha));
     }
     torch::autograd::backward(roots, gradients);
     optimizer_.collect();
-    return losses;
+    return {std::move(losses), alpha};
   }
 
   HeadOutput run_head(const at::Tensor& hidden, const at::Tensor& teacher_hidden, const at::Tensor& labels,
@@ -283,6 +311,7 @@ class Session {
     nlohmann::ordered_json line = {
         {"step", state_.step}, {"tokens", state_.tokens}, {"lr", values.learning_rate}, {"loss", values.total}};
     for (std::size_t i = 0; i < values.losses.size(); ++i) line[loss_names_[i]] = values.losses[i];
+    if (plan_.dynamic_balance) line["alpha"] = values.alpha;
     line["grad_norm"] = values.gradient_norm;
     if (nll) line["eval_nll"] = *nll;
     line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
