@@ -10,6 +10,7 @@
 #include "core/run/lock.hpp"
 #include "core/run/pipeline.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/training_check.hpp"
 
 namespace espalier {
 
@@ -34,7 +35,8 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   if (!loaded.recipe.distill && last == "distill")
     reject("{}: nothing to distil; expected [distill]", loaded.recipe.file.string());
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
-  plan_from_config(run);  // sizes that no axis can give are told before anything heavy
+  // Sizes that no axis can give, and losses that do not suit the models, are told before anything heavy.
+  check_training(run, plan_from_config(run).student);
   if (line.has("dry-run")) {
     std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);
     return 0;

@@ -13,7 +13,7 @@ std::string score_key(Run& run, std::size_t block) {
   const PruneBlock& prune = run.recipe().prune[block];
   const ScoreJob job = make_job(run.registry(), prune.axis, prune.metric, run.host());
   Digest digest;
-  digest.add(run.teacher().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
+  digest.add(run.pruned_model().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
   digest.add(std::to_string(run.recipe().seed)).add(c10::toString(run.compute().dtype));
   if (needs_data(job)) {
     const ScoreBlock& score = run.recipe().score;

@@ -44,13 +44,13 @@ void compute_missing(Run& run, const std::vector<std::size_t>& blocks) {
     with_data = with_data || needs_data(jobs.back());
   }
   const ScoreOptions options = score_options(run);
-  const std::unique_ptr<WeightSource> weights = open_weights(run.teacher(), run.compute());
+  const std::unique_ptr<WeightSource> weights = open_weights(run.pruned_model(), run.compute());
   const std::vector<Scores> scores =
       score(*weights, jobs, with_data ? run.data(DataPart::calibration) : std::vector<TokenSource>{}, options);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     warn_of_ties(jobs[i], scores[i]);
     ScoreFile file{jobs[i].axis.name, jobs[i].axis.shared, scores[i], score_metadata(jobs[i], options)};
-    file.metadata["teacher_digest"] = run.teacher().digest();
+    file.metadata["teacher_digest"] = run.pruned_model().digest();
     if (needs_data(jobs[i])) file.metadata["calibration_digest"] = run.data_digest(DataPart::calibration);
     save_scores(cached(run, score_key(run, blocks[i])), file);
   }
