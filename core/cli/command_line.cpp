@@ -12,6 +12,7 @@
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
 #include "core/plugin/loader.hpp"
+#include "core/run/training_check.hpp"
 
 namespace espalier {
 
@@ -132,6 +133,7 @@ LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides) {
     for (const LossBlock& loss : (*train)->losses) check(loss.loss);
     check((*train)->scheduler);
   }
+  check_losses(loaded.recipe, *loaded.registry, diagnostics);
   diagnostics.throw_if_any();
   return loaded;
 }

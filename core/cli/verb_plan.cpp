@@ -9,6 +9,7 @@
 #include "core/prune/plan_json.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/training_check.hpp"
 
 namespace espalier {
 
@@ -79,6 +80,7 @@ int verb_plan(const Arguments& arguments) {
   const Run run(std::move(loaded.recipe), *loaded.registry, {at::kFloat, at::kCPU});
   const Plan plan = plan_from_config(run);
   check_jobs(run);
+  check_training(run, plan.student);
   const std::string& dtype = run.recipe().export_block.dtype;
   const auto element = static_cast<std::int64_t>(
       c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));

@@ -11,6 +11,7 @@
 #include "core/run/pipeline.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/training_check.hpp"
 
 namespace espalier {
 
@@ -35,8 +36,11 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   if (!loaded.recipe.distill && last == "distill")
     reject("{}: nothing to distil; expected [distill]", loaded.recipe.file.string());
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
-  plan_from_config(run);  // sizes that no axis can give are told before anything heavy,
-  check_jobs(run);        // and metrics that cannot score theirs
+  // Sizes that no axis can give, metrics that cannot score theirs, and losses that do not suit the models are told before
+  // anything heavy.
+  const ModelSpec student = plan_from_config(run).student;
+  check_jobs(run);
+  check_training(run, student);
   if (line.has("dry-run")) {
     std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);
     return 0;

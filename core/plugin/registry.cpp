@@ -228,6 +228,10 @@ ComponentInfo Registry::describe(const ComponentBlock& block) const {
   });
 }
 
+bool Registry::is_feature_loss(const ComponentBlock& block) const {
+  return block.kind == state_->feature_losses.name && state_->feature_losses.entries.contains(block.name);
+}
+
 std::optional<AxisInfo> Registry::axis_info(const std::string& name) const { return state_->axis_info(name); }
 
 void Registry::check(ComponentBlock& block, Diagnostics& diagnostics) const {

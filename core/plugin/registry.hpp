@@ -43,6 +43,8 @@ class Registry final : public Registrar {
   std::vector<PluginInfo> plugins() const;        // in the order of loading
   // Unknown names throw RecipeError at the block's place with every known name and "did you mean".
   ComponentInfo describe(const ComponentBlock& block) const;
+  // Whether a block names a loss on hidden states; false for every other kind and for names that are not known.
+  bool is_feature_loss(const ComponentBlock& block) const;
   // What an axis with default options says of itself; nothing for an unknown axis or one that fails.
   std::optional<AxisInfo> axis_info(const std::string& name) const;
 

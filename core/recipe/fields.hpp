@@ -39,14 +39,15 @@ void visit_fields(V& v, OptimizerBlock& optimizer) {
   v("weight_decay", optimizer.weight_decay, 0.1, at_least(0));
 }
 
-// `init` belongs to [distill]: a teacher that is corrected has its weights already.
+// [distill] or [correct]: what a student starts from and learns from belongs to the one, what is pruned to the other.
 template <class V>
-void visit_fields(V& v, TrainBlock& train, bool has_init) {
+void visit_fields(V& v, TrainBlock& train, bool distills) {
   v.tokens("tokens", train.tokens);
   v.optional("steps", train.steps, at_least(1));
   v("global_batch", train.global_batch, 32, at_least(1));
   v("micro_batch", train.micro_batch, 1, at_least(1));
   v.losses("losses", train.losses);
+  v("balance", train.balance, "fixed", one_of({"fixed", "dynamic"}));
   v.component("scheduler", train.scheduler, "scheduler");
   v.table("optimizer", train.optimizer);
   v("clip_grad", train.clip_grad, 1.0, at_least(0));
@@ -55,7 +56,9 @@ void visit_fields(V& v, TrainBlock& train, bool has_init) {
   v("eval_every", train.eval_every, 100, at_least(0));
   v("eval_windows", train.eval_windows, 64, at_least(1));
   v("log_every", train.log_every, 10, at_least(1));
-  if (has_init) v("init", train.init, "pruned", one_of({"pruned", "random"}));
+  if (distills) v("init", train.init, "pruned", one_of({"pruned", "random"}));
+  if (distills) v.path("teacher", train.teacher, "");
+  if (!distills) v("prune_from", train.prune_from, "corrected", one_of({"corrected", "original"}));
 }
 
 template <class V>

@@ -28,6 +28,7 @@ class RecipeReader {
     with_fields("score", recipe.score, recipe.data);
     prune(recipe.prune);
     train("distill", recipe.distill, recipe.data);
+    if (recipe.prunes_original()) prune_from_original(recipe, recipe.correct->prune_from_where);
     with_fields("eval", recipe.eval, recipe.data);
     with_fields("export", recipe.export_block);
     locked(recipe.locked);
@@ -151,6 +152,9 @@ class RecipeReader {
     visit_fields(reader, train, std::string_view(key) == "distill");
     reader.finish();
     train.seq_length = data.seq_length;
+    train.balance_where = reader.where("balance");
+    train.teacher_where = reader.where("teacher");
+    train.prune_from_where = reader.where("prune_from");
     if (reader.has("tokens") && reader.has("steps")) {
       reader.error("steps", "and tokens exclude each other", "", "one of them");
     } else if (!reader.has("tokens") && !reader.has("steps")) {
@@ -163,6 +167,19 @@ class RecipeReader {
                          fmt::format("a multiple of {}", train.micro_batch));
     }
     block = std::move(train);
+  }
+
+  // What prune_from = "original" needs to mean something: an original, a cut, and a use for the corrected teacher.
+  void prune_from_original(const Recipe& recipe, const Where& where) {
+    const auto problem = [&](const char* what, const char* got, const char* expected) {
+      diagnostics_.error(where, "correct", std::string("prune_from = \"original\" ") + what, got, expected);
+    };
+    if (recipe.teacher.spec) problem("needs a teacher with weights", "[teacher] spec", "[teacher] path");
+    if (recipe.prune.empty()) problem("cuts nothing", "no [[prune]]", "one or more, or no prune_from");
+    if (!recipe.distill) problem("leaves the corrected teacher unused", "no [distill]", "[distill], or no [correct]");
+    if (recipe.has_distill_teacher()) {
+      problem("leaves the corrected teacher unused", "[distill] teacher", "only one of them");
+    }
   }
 
   void prune(std::vector<PruneBlock>& blocks) {

@@ -37,6 +37,9 @@ class TableWriter {
   void optional(const char* key, const std::optional<T>& field, const Limits&) {
     if (field) add(key, to_text(Value{*field}));
   }
+  void path(const char* key, const fs::path& field, const fs::path&) {
+    if (!field.empty()) add(key, toml_string(field.string()));
+  }
   void tokens(const char* key, const std::optional<std::int64_t>& field) { optional(key, field, any()); }
   void bytes(const char* key, std::int64_t field, std::int64_t) { add(key, to_text(Value{field})); }
   void sources(const char* key, const std::vector<SourceBlock>& sources) {

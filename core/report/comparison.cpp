@@ -130,7 +130,10 @@ RunSummary summarize(const fs::path& run) {
   summary.exported = run / "export";
   const json eval = read_json(run / "eval.json");
   summary.after = measured_from(eval);
-  if (eval.contains("teacher")) summary.teacher = measured_from(eval["teacher"]);
+  // Students are held against the model that taught them, which in a family need not be the one they are cut from.
+  for (const char* teacher : {"teacher", "distill_teacher"}) {
+    if (eval.contains(teacher)) summary.teacher = measured_from(eval[teacher]);
+  }
   if (eval.contains("before")) summary.before = measured_from(eval["before"]);
   const json& model = eval.at("model_counts");
   summary.parameters = model.at("parameters").get<std::int64_t>();

@@ -14,6 +14,7 @@ std::map<std::string, std::string> digests_of(Run& run) {
   for (const PluginInfo& plugin : run.registry().plugins())
     digests["plugin " + plugin.name] = digest_of_file(plugin.path);
   if (!run.recipe().teacher.spec) digests["teacher"] = run.given_teacher().digest();
+  if (run.recipe().has_distill_teacher()) digests["distill teacher"] = run.distill_teacher().digest();
   const DataBlock& data = run.recipe().data;
   if (!data.train.empty()) digests["data train"] = run.data_digest(DataPart::train);
   if (!run.data(DataPart::valid).empty()) digests["data valid"] = run.data_digest(DataPart::valid);

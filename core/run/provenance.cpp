@@ -24,7 +24,7 @@ nlohmann::json provenance_of(Run& run) {
   json["recipe"] = run.recipe().name;
   json["seed"] = run.recipe().seed;
   json["recipe_digest"] = recipe_digest(run);
-  json["teacher_digest"] = run.teacher().digest();
+  json["teacher_digest"] = run.pruned_model().digest();
   if (!run.recipe().data.train.empty()) json["data_digest"] = run.data_digest(DataPart::train);
   for (const PluginInfo& plugin : run.registry().plugins()) {
     json["plugins"][plugin.name] = {{"version", plugin.version}, {"digest", digest_of_file(plugin.path)}};

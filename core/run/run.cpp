@@ -80,6 +80,19 @@ const Checkpoint& Run::teacher() {
   return *corrected_teacher_;
 }
 
+const Checkpoint& Run::pruned_model() { return recipe_.prunes_original() ? given_teacher() : teacher(); }
+
+const Checkpoint& Run::distill_teacher() {
+  if (!recipe_.has_distill_teacher()) return teacher();
+  if (!distill_teacher_) distill_teacher_.emplace(checkpoint_folder(recipe_.distill->teacher));
+  return *distill_teacher_;
+}
+
+ModelSpec Run::distill_teacher_spec() const {
+  if (!recipe_.has_distill_teacher()) return teacher_spec();
+  return read_folder_spec(checkpoint_folder(recipe_.distill->teacher));
+}
+
 const Checkpoint& Run::student() {
   if (!student_) student_.emplace(files_.student());
   return *student_;

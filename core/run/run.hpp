@@ -49,10 +49,15 @@ class Run {
   at::ScalarType teacher_dtype() const;  // float32 when the config does not say
   // The teacher as the recipe names it, before any correction. Error when the recipe starts from a spec.
   const Checkpoint& given_teacher();
-  // The teacher that the rest of the run uses: the corrected one when there is [correct].
+  // The recipe's teacher, corrected when there is [correct].
   const Checkpoint& teacher();
-  const Checkpoint& student();  // as sliced
-  Plan plan() const;            // from plan.json
+  // What [[prune]] scores and cuts: the teacher, or with prune_from = "original" the teacher before its correction.
+  const Checkpoint& pruned_model();
+  // What [distill] compares with: the teacher, or the model that the table names instead.
+  const Checkpoint& distill_teacher();
+  ModelSpec distill_teacher_spec() const;  // from config.json alone
+  const Checkpoint& student();             // as sliced
+  Plan plan() const;                       // from plan.json
 
   // Prepared token sources; empty for DataPart::valid when the recipe has no validation data.
   const std::vector<TokenSource>& data(DataPart part);
@@ -73,7 +78,7 @@ class Run {
   RunFiles files_;
   RunHost host_;
   Ledger ledger_;
-  std::optional<Checkpoint> given_teacher_, corrected_teacher_, student_;
+  std::optional<Checkpoint> given_teacher_, corrected_teacher_, distill_teacher_, student_;
   std::map<DataPart, std::vector<TokenSource>> data_;
   std::map<std::string, std::string> outputs_, plugin_digests_;
 };

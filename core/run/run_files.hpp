@@ -19,6 +19,7 @@ struct RunFiles {
   fs::path verify() const { return root / "verify.json"; }
   fs::path eval() const { return root / "eval.json"; }
   fs::path metrics() const { return root / "metrics.jsonl"; }
+  fs::path tensorboard() const { return root / "tensorboard"; }  // a folder of events for each stage that trains
   fs::path ledger() const { return root / "stages.json"; }
   fs::path timings() const {
     return root / "timings.json";

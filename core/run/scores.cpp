@@ -39,7 +39,7 @@ std::string first_key(Run& run, std::size_t block, std::int64_t round) {
   const PruneBlock& prune = run.recipe().prune[block];
   const ScoreJob job = block_job(run, block, round);
   Digest digest;
-  digest.add(run.teacher().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
+  digest.add(run.pruned_model().digest()).add(job.axis.name).add(run.component_digest(*prune.metric));
   digest.add(std::to_string(run.recipe().seed)).add(c10::toString(run.compute().dtype));
   if (needs_data(job)) {
     const ScoreBlock& score = run.recipe().score;

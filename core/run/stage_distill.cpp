@@ -8,12 +8,13 @@ namespace espalier {
 std::string distill_inputs(Run& run) {
   Digest digest;
   digest.add(run.teacher().digest()).add(run.output_of("slice")).add(training_digest(run, *run.recipe().distill));
+  if (run.recipe().has_distill_teacher()) digest.add(run.distill_teacher().digest());
   return digest.hex();
 }
 
 std::string run_distill(Run& run) {
   Model student = starting_student(run);
-  Model teacher(run.teacher(), run.compute());
+  Model teacher(run.distill_teacher(), run.compute());
   run_training(run, *run.recipe().distill, "distill", student, &teacher);
   return digest_of_file(last_checkpoint(run.files().checkpoints()) / "model.safetensors");
 }

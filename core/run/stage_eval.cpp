@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three models on the same windows and choice tasks: the teacher, the student that training starts from, and what was
-// exported. Each evaluation is kept in the cache that all runs share, and each task by itself.
+// All models of a run on the same windows and choice tasks: the teacher, the student that training starts from, what was
+// exported, and where there are such the teacher before its correction and the model that taught in its place. Each
+// evaluation is kept in the cache that all runs share, and each task by itself.
 #include "core/base/digest.hpp"
 #include "core/eval/evaluate.hpp"
 #include "core/eval/tasks.hpp"
@@ -111,6 +112,8 @@ std::string eval_inputs(Run& run) {
       .add(run.teacher().digest())
       .add(run.output_of("slice"))
       .add(run.data_digest(DataPart::valid));
+  if (run.recipe().prunes_original()) digest.add(run.given_teacher().digest());
+  if (run.recipe().has_distill_teacher()) digest.add(run.distill_teacher().digest());
   digest.add(fmt::format("{} {} {}", options.windows, options.seq_length, c10::toString(run.compute().dtype)));
   const std::vector<TaskBlock>& tasks = run.recipe().eval.tasks;
   if (tasks.empty()) return digest.hex();
@@ -127,6 +130,13 @@ std::string run_eval(Run& run) {
   json result = measured(run, {"export", exported.digest(), open(exported)});
   const bool has_student = !run.recipe().prune.empty() || run.recipe().distill;
   if (has_student) result["teacher"] = measured(run, {"teacher", run.teacher().digest(), open(run.teacher())});
+  if (run.recipe().prunes_original()) {
+    result["original"] = measured(run, {"original", run.given_teacher().digest(), open(run.given_teacher())});
+  }
+  if (run.recipe().has_distill_teacher()) {
+    const Checkpoint& teacher = run.distill_teacher();
+    result["distill_teacher"] = measured(run, {"distill_teacher", teacher.digest(), open(teacher)});
+  }
   if (run.recipe().distill) {
     result["before"] = measured(
         run, {"before", starting_student_digest(run), [&] { return std::make_unique<Model>(starting_student(run)); }});

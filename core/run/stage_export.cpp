@@ -13,12 +13,17 @@ namespace espalier {
 
 namespace {
 
+// What the student learnt from, where that is not the model which was pruned.
+bool learnt_from_another(const Recipe& recipe) { return recipe.has_distill_teacher() || recipe.prunes_original(); }
+
 // The config and shape of what is exported; its weights come from here too unless training has changed them.
 const Checkpoint& shape_source(Run& run) { return run.recipe().prune.empty() ? run.teacher() : run.student(); }
 
 at::ScalarType export_dtype(Run& run) {
   const std::string& name = run.recipe().export_block.dtype;
-  return name.empty() ? run.teacher().dtype() : dtype_from_config(name, run.recipe().file.string());
+  if (!name.empty()) return dtype_from_config(name, run.recipe().file.string());
+  // The dtype of the teacher that the recipe names, as `plan` counts: a correction keeps its result in float32.
+  return run.recipe().teacher.spec ? run.teacher().dtype() : run.given_teacher().dtype();
 }
 
 void write_trained(Run& run, CheckpointWriter& writer) {
@@ -42,6 +47,7 @@ void write_untrained(const Checkpoint& from, CheckpointWriter& writer) {
 std::string export_inputs(Run& run) {
   Digest digest;
   digest.add(run.teacher().digest()).add(run.output_of("slice")).add(run.output_of("distill"));
+  if (learnt_from_another(run.recipe())) digest.add(run.distill_teacher().digest());
   digest.add(run.recipe().export_block.dtype).add(std::to_string(run.recipe().export_block.shard_bytes));
   return digest.hex();
 }
@@ -58,6 +64,9 @@ std::string run_export(Run& run) {
   request.shard_bytes = run.recipe().export_block.shard_bytes;
   request.side_files = run.teacher().side_files();
   request.provenance = provenance_of(run);
+  if (learnt_from_another(run.recipe())) {
+    request.provenance["distill_teacher_digest"] = run.distill_teacher().digest();
+  }
   CheckpointWriter writer = open_writer(request);
   if (run.recipe().distill) {
     write_trained(run, writer);

@@ -67,7 +67,7 @@ std::string plan_inputs(Run& run) {
 }
 
 std::string run_plan(Run& run) {
-  const auto element = static_cast<std::int64_t>(c10::elementSize(run.teacher().dtype()));
+  const auto element = static_cast<std::int64_t>(c10::elementSize(run.pruned_model().dtype()));
   write_json(run.files().plan(), plan_to_json(plan_from_scores(run), element, run.recipe().data.seq_length));
   return digest_of_file(run.files().plan());
 }

@@ -39,10 +39,10 @@ void warn_of_ties(const ScoreJob& job, const Scores& scores) {
   }
 }
 
-// The teacher, or what the rounds before have left of it.
+// The model to be pruned, or what the rounds before have left of it.
 std::unique_ptr<WeightSource> scored_model(Run& run, std::int64_t round) {
-  if (round == 1) return open_weights(run.teacher(), run.compute());
-  return open_weights(run.teacher(), plan_after_round(run, round - 1), run.compute());
+  if (round == 1) return open_weights(run.pruned_model(), run.compute());
+  return open_weights(run.pruned_model(), plan_after_round(run, round - 1), run.compute());
 }
 
 // One pass over the calibration data for all blocks at once; the results go to the cache under their keys.
@@ -61,7 +61,7 @@ void compute_missing(Run& run, std::int64_t round, const std::vector<std::size_t
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     warn_of_ties(jobs[i], scores[i]);
     ScoreFile file{jobs[i].axis.name, jobs[i].axis.shared, scores[i], score_metadata(jobs[i], options)};
-    file.metadata["teacher_digest"] = run.teacher().digest();
+    file.metadata["teacher_digest"] = run.pruned_model().digest();
     if (needs_data(jobs[i])) file.metadata["calibration_digest"] = run.data_digest(DataPart::calibration);
     if (const Needs needs = needs_of(jobs[i]); needs.evidence == Evidence::task) {
       file.metadata["task_digest"] = digest_of_file(needs.task.file);

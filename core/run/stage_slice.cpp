@@ -10,7 +10,7 @@ namespace espalier {
 
 std::string slice_inputs(Run& run) {
   return Digest()
-      .add(run.teacher().digest())
+      .add(run.pruned_model().digest())
       .add(run.output_of("plan"))
       .add(std::to_string(run.recipe().export_block.shard_bytes))
       .hex();
@@ -18,7 +18,7 @@ std::string slice_inputs(Run& run) {
 
 std::string run_slice(Run& run) {
   const Plan plan = run.plan();
-  const Checkpoint& teacher = run.teacher();
+  const Checkpoint& teacher = run.pruned_model();
   SaveRequest request;
   request.folder = run.files().student();
   request.spec = plan.student;

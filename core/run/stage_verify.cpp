@@ -15,8 +15,8 @@ std::string verify_inputs(Run& run) { return Digest().add(run.output_of("slice")
 std::string run_verify(Run& run) {
   const Plan plan = run.plan();
   VerifyReport report;
-  verify_tensors(run.teacher(), plan, run.student(), report);
-  if (report.passed()) verify_states(run.teacher(), plan, run.student(), verification_tokens(run), report);
+  verify_tensors(run.pruned_model(), plan, run.student(), report);
+  if (report.passed()) verify_states(run.pruned_model(), plan, run.student(), verification_tokens(run), report);
   if (!report.passed()) fail("verify: the student is not what its plan says\n  {}", report.problems.front());
   spdlog::info("{:<8} {} tensors equal; {} hidden states equal within {:.1e} on {} tokens", "verify", report.tensors,
                report.states, report.largest_difference, report.tokens);

@@ -39,6 +39,7 @@ TrainPlan plan_of(const TrainBlock& block, const std::string& label) {
   plan.keep_last = block.keep_last;
   plan.eval_every = block.eval_every;
   plan.log_every = block.log_every;
+  plan.dynamic_balance = block.balance == "dynamic";
   plan.label = label;
   return plan;
 }
@@ -50,6 +51,7 @@ std::string training_digest(Run& run, const TrainBlock& block) {
   for (const LossBlock& loss : block.losses)
     digest.add(run.component_digest(*loss.loss)).add(std::to_string(loss.weight));
   digest.add(run.component_digest(*block.scheduler)).add(run.data_digest(DataPart::train)).add(block.init);
+  if (block.balance != "fixed") digest.add(block.balance);
   const OptimizerBlock& optimizer = block.optimizer;
   digest.add(fmt::format("{} {} {} {} {} {} {} {} {} {} {}", block.total_steps(), block.global_batch, block.micro_batch,
                          block.seq_length, optimizer.beta1, optimizer.beta2, optimizer.eps, optimizer.weight_decay,
@@ -75,6 +77,7 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
   const TrainingFiles files = training_files(run, stage);
   job.checkpoints = files.checkpoints;
   job.metrics = files.metrics;
+  job.events = files.events;
   if (block.eval_every > 0 && !run.data(DataPart::valid).empty()) {
     job.evaluate = [&run, &block](Model& model) {
       EvalOptions options;
@@ -89,8 +92,9 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
 }
 
 TrainingFiles training_files(const Run& run, const std::string& stage) {
-  if (stage == "distill" || !run.recipe().distill) return {run.files().checkpoints(), run.files().metrics()};
-  return {run.files().root / "checkpoints.correct", run.files().root / "metrics.correct.jsonl"};
+  const fs::path events = run.files().tensorboard() / stage;
+  if (stage == "distill" || !run.recipe().distill) return {run.files().checkpoints(), run.files().metrics(), events};
+  return {run.files().root / "checkpoints.correct", run.files().root / "metrics.correct.jsonl", events};
 }
 
 void discard_training(const Run& run, const std::string& stage) {
@@ -98,6 +102,7 @@ void discard_training(const Run& run, const std::string& stage) {
   std::error_code error;
   fs::remove_all(files.checkpoints, error);
   if (!error) fs::remove(files.metrics, error);
+  if (!error) fs::remove_all(files.events, error);
   if (error)
     fail("{}: cannot remove the checkpoints of another recipe; got {}", files.checkpoints.string(), error.message());
 }

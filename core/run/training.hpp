@@ -18,9 +18,9 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
                          WeightSource* teacher);
 
 // Where a training stage ("correct" or "distill") keeps its checkpoints and its log. The run's main training has the
-// plain names; a correction before a distillation stands beside it.
+// plain names; a correction before a distillation stands beside it. TensorBoard's events have a folder for each stage.
 struct TrainingFiles {
-  fs::path checkpoints, metrics;
+  fs::path checkpoints, metrics, events;
 };
 TrainingFiles training_files(const Run& run, const std::string& stage);
 void discard_training(const Run& run, const std::string& stage);

@@ -72,8 +72,8 @@ VerifyReport verify_run(Run& run) {
   VerifyReport report;
   check_counts(run, plan, report);
   check_selections(run, plan, report);
-  if (report.passed()) verify_tensors(run.teacher(), plan, run.student(), report);
-  if (report.passed()) verify_states(run.teacher(), plan, run.student(), verification_tokens(run), report);
+  if (report.passed()) verify_tensors(run.pruned_model(), plan, run.student(), report);
+  if (report.passed()) verify_states(run.pruned_model(), plan, run.student(), verification_tokens(run), report);
   check_stages(run, report);
   return report;
 }

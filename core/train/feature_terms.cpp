@@ -31,19 +31,23 @@ at::Tensor rows_of(const at::Tensor& feature, const at::Tensor& kept) {
 
 }  // namespace
 
+FeaturePlan checked_plan(const std::string& name, const FeatureLoss& loss, const ModelSpec& student,
+                         const ModelSpec& teacher) {
+  FeaturePlan plan = loss.plan(student, teacher);
+  if (plan.pairs.empty()) fail("loss '{}': it compares nothing; got no pair of layers; expected one or more", name);
+  for (const FeaturePair& pair : plan.pairs) {
+    check_layer(name, "student", pair.student, student);
+    check_layer(name, "teacher", pair.teacher, teacher);
+  }
+  for (const at::Tensor& parameter : plan.parameters) check_parameter(name, parameter);
+  return plan;
+}
+
 FeatureTerms::FeatureTerms(const std::vector<WeightedFeatureLoss>& losses, const ModelSpec& student,
                            const ModelSpec& teacher, at::Device device) {
   for (const WeightedFeatureLoss& loss : losses) {
-    FeaturePlan plan = loss.loss->plan(student, teacher);
-    if (plan.pairs.empty()) {
-      fail("loss '{}': it compares nothing; got no pair of layers; expected one or more", loss.name);
-    }
-    for (const FeaturePair& pair : plan.pairs) {
-      check_layer(loss.name, "student", pair.student, student);
-      check_layer(loss.name, "teacher", pair.teacher, teacher);
-    }
+    FeaturePlan plan = checked_plan(loss.name, *loss.loss, student, teacher);
     for (at::Tensor& parameter : plan.parameters) {
-      check_parameter(loss.name, parameter);
       parameter = parameter.detach().clone(at::MemoryFormat::Contiguous).to(device).requires_grad_();
     }
     terms_.push_back({&loss, std::move(plan)});

@@ -18,10 +18,15 @@ struct WeightedFeatureLoss {
   std::unique_ptr<FeatureLoss> loss;
 };
 
+// What a loss plans for two models. Throws Error when it asks for a layer that a model does not have, compares nothing,
+// or brings a parameter that cannot be trained; what the loss itself throws passes through.
+FeaturePlan checked_plan(const std::string& name, const FeatureLoss& loss, const ModelSpec& student,
+                         const ModelSpec& teacher);
+
 // The plans of all feature losses of a job, and their own parameters.
 class FeatureTerms {
  public:
-  // Throws Error when a plan asks for a layer that a model does not have, or brings a parameter that cannot be trained.
+  // Throws what checked_plan throws.
   FeatureTerms(const std::vector<WeightedFeatureLoss>& losses, const ModelSpec& student, const ModelSpec& teacher,
                at::Device device);
 

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/train/metrics_log.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <string>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
-
-#include "core/base/error.hpp"
 
 namespace espalier {
 namespace {
@@ -36,33 +29,17 @@ std::string kept_lines(const std::string& text, std::int64_t last_step) {
   return kept;
 }
 
+fs::path prepared_lines(const fs::path& path, std::int64_t last_step) {
+  const std::string old = fs::exists(path) ? read_text(path) : "";
+  const std::string kept = kept_lines(old, last_step);
+  if (kept != old || !fs::exists(path)) write_text(path, kept);
+  return path;
+}
+
 }  // namespace
 
-MetricsLog::MetricsLog(const fs::path& path, std::int64_t step) : path_(path) {
-  const std::string old = fs::exists(path) ? read_text(path) : "";
-  const std::string kept = kept_lines(old, step);
-  if (kept != old || !fs::exists(path)) write_text(path, kept);
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) fail("{}: cannot write; got {}", path.string(), std::strerror(errno));
-}
+MetricsLog::MetricsLog(const fs::path& path, std::int64_t step) : file_(prepared_lines(path, step)) {}
 
-MetricsLog::~MetricsLog() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-void MetricsLog::add(const nlohmann::ordered_json& line) {
-  const std::string text = line.dump() + "\n";
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("{}: cannot write; got {}", path_.string(), std::strerror(errno));
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
-void MetricsLog::sync() {
-  if (::fdatasync(descriptor_) != 0) fail("{}: cannot write; got {}", path_.string(), std::strerror(errno));
-}
+void MetricsLog::add(const nlohmann::ordered_json& line) { file_.append(line.dump() + "\n"); }
 
 }  // namespace espalier

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "core/base/files.hpp"
+#include "core/train/append_file.hpp"
 
 namespace espalier {
 
@@ -15,19 +15,15 @@ class MetricsLog {
   // Opens `path` to go on after `step`: lines of later steps (of a run that was cut off) and a torn last line are
   // removed.
   MetricsLog(const fs::path& path, std::int64_t step);
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
-  ~MetricsLog();
 
   // Appends one line, keys in the order given.
   void add(const nlohmann::ordered_json& line);
 
   // Waits until all lines are on the disk.
-  void sync();
+  void sync() { file_.sync(); }
 
  private:
-  fs::path path_;
-  int descriptor_ = -1;
+  AppendFile file_;
 };
 
 }  // namespace espalier

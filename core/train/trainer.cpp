@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -17,6 +18,7 @@
 #include "core/base/memory.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
+#include "core/train/event_log.hpp"
 #include "core/train/metrics_log.hpp"
 #include "core/train/optimizer.hpp"
 #include "core/train/train_checkpoint.hpp"
@@ -34,6 +36,8 @@ void check(const TrainJob& job) {
                      !(job.losses.empty() && job.feature_losses.empty()),
                  "incomplete job");
   ESPALIER_CHECK(job.feature_losses.empty() || job.teacher != nullptr, "a loss needs a teacher");
+  ESPALIER_CHECK(!plan.dynamic_balance || !(job.losses.empty() || job.feature_losses.empty()),
+                 "a balance between one kind of losses");
   if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
     reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
            plan.global_batch, plan.micro_batch);
@@ -123,7 +127,12 @@ class Session {
  private:
   struct StepValues {
     std::vector<double> losses;
-    double total = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+    double total = 0.0, alpha = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+  };
+
+  struct Logs {
+    MetricsLog metrics;
+    std::optional<EventLog> events;
   };
 
   static std::vector<at::Tensor> trainable(Model& model, const FeatureTerms& features) {
@@ -134,7 +143,8 @@ class Session {
   }
 
   void loop() {
-    MetricsLog metrics(job_.metrics, state_.step);
+    Logs logs{MetricsLog(job_.metrics, state_.step), std::nullopt};
+    if (!job_.events.empty()) logs.events.emplace(job_.events, state_.step);
     ProgressBar bar(plan_.label, plan_.steps, state_.step);
     while (state_.step < plan_.steps) {
       const Clock::time_point step_began = Clock::now();
@@ -143,24 +153,25 @@ class Session {
       state_.tokens += plan_.global_batch * plan_.seq_length;
       unlogged_tokens_ += plan_.global_batch * plan_.seq_length;
       unlogged_seconds_ += seconds_since(step_began);
-      finish_step(values, metrics, bar);
+      finish_step(values, logs, bar);
     }
   }
 
   // Everything after the update: log, evaluation, checkpoint, signals.
-  void finish_step(const StepValues& values, MetricsLog& metrics, ProgressBar& bar) {
+  void finish_step(const StepValues& values, Logs& logs, ProgressBar& bar) {
     const bool last = state_.step == plan_.steps;
     const auto due = [&](std::int64_t every) { return every > 0 && (state_.step % every == 0 || last); };
     std::optional<double> nll;
     if (job_.evaluate && due(plan_.eval_every)) nll = evaluate();
     state_.seconds = earlier_seconds_ + seconds_since(began_);
-    if (due(plan_.log_every) || nll) log(values, nll, metrics);
+    if (due(plan_.log_every) || nll) log(values, nll, logs);
     bar.update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
     if (job_.on_step) job_.on_step(state_.step);
 
     const bool stop = interrupted() && !last;
     if (due(plan_.save_every) || last || stop) {
-      metrics.sync();
+      logs.metrics.sync();
+      if (logs.events) logs.events->sync();
       checkpoints_.save(state_, optimizer_);
     }
     if (stop) {
@@ -179,11 +190,12 @@ class Session {
     const std::int64_t learnt = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
     const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
     for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
-      const std::vector<double> part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
-                                                   batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
-      for (std::size_t i = 0; i < part.size(); ++i) values.losses[i] += part[i];
+      const Part part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
+                                    batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
+      for (std::size_t i = 0; i < part.losses.size(); ++i) values.losses[i] += part.losses[i];
+      values.total += weighted(part.losses).logits + part.alpha * weighted(part.losses).features;
+      values.alpha += part.alpha * static_cast<double>(plan_.micro_batch) / static_cast<double>(plan_.global_batch);
     }
-    for (std::size_t i = 0; i < values.losses.size(); ++i) values.total += weight(i) * values.losses[i];
     values.gradient_norm = optimizer_.gradient_norm();
     check_finite(values);
     const bool clip = plan_.clip_grad > 0 && values.gradient_norm > plan_.clip_grad;
@@ -196,8 +208,31 @@ class Session {
     return i < job_.losses.size() ? job_.losses[i].weight : job_.feature_losses[i - job_.losses.size()].weight;
   }
 
+  // The two sums of a step or of a part of it: losses on logits and on features, each times its weight.
+  struct Sums {
+    double logits = 0.0, features = 0.0;
+  };
+  Sums weighted(const std::vector<double>& losses) const {
+    Sums sums;
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      (i < job_.losses.size() ? sums.logits : sums.features) += weight(i) * losses[i];
+    }
+    return sums;
+  }
+
+  // What the sum on features is multiplied by.
+  double balance(const std::vector<double>& losses) const {
+    if (!plan_.dynamic_balance) return 1.0;
+    const Sums sums = weighted(losses);
+    return sums.logits > 0.0 && sums.features > 0.0 ? sums.logits / sums.features : 0.0;
+  }
+
   // Forward and backward of a few sequences, (B, T) each. Returns their share of every loss.
-  std::vector<double> micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
+  struct Part {
+    std::vector<double> losses;
+    double alpha = 1.0;
+  };
+  Part micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
     Features theirs = features_.wanted_of_teacher(), ours = features_.wanted_of_student();
     at::Tensor teacher_hidden;
     if (needs_teacher_ || !theirs.empty()) {
@@ -216,13 +251,14 @@ class Session {
     }
     const FeatureTerms::Values values = features_.evaluate(ours, theirs, labels, scale);
     losses.insert(losses.end(), values.losses.begin(), values.losses.end());
-    if (values.total.defined() && values.total.requires_grad()) {
+    const double alpha = balance(losses);
+    if (values.total.defined() && values.total.requires_grad() && alpha > 0.0) {
       roots.push_back(values.total);
-      gradients.emplace_back();  // of a number: 1
+      gradients.push_back(at::full_like(values.total, alpha));
     }
     torch::autograd::backward(roots, gradients);
     optimizer_.collect();
-    return losses;
+    return {std::move(losses), alpha};
   }
 
   HeadOutput run_head(const at::Tensor& hidden, const at::Tensor& teacher_hidden, const at::Tensor& labels,
@@ -268,19 +304,21 @@ class Session {
     return job_.evaluate(*job_.student);
   }
 
-  void log(const StepValues& values, const std::optional<double>& nll, MetricsLog& metrics) {
+  void log(const StepValues& values, const std::optional<double>& nll, Logs& logs) {
     tokens_per_second_ = static_cast<double>(unlogged_tokens_) / std::max(unlogged_seconds_, 1e-9);
     unlogged_tokens_ = 0;
     unlogged_seconds_ = 0.0;
     nlohmann::ordered_json line = {
         {"step", state_.step}, {"tokens", state_.tokens}, {"lr", values.learning_rate}, {"loss", values.total}};
     for (std::size_t i = 0; i < values.losses.size(); ++i) line[loss_names_[i]] = values.losses[i];
+    if (plan_.dynamic_balance) line["alpha"] = values.alpha;
     line["grad_norm"] = values.gradient_norm;
     if (nll) line["eval_nll"] = *nll;
     line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
     line["seconds"] = std::round(state_.seconds * 1000.0) / 1000.0;
     line["peak_rss"] = peak_resident_bytes();
-    metrics.add(line);
+    logs.metrics.add(line);
+    if (logs.events) logs.events->add(line);
     if (job_.on_metrics) job_.on_metrics(line);
   }
 

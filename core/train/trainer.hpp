@@ -25,7 +25,11 @@ struct TrainPlan {
   std::int64_t eval_every = 0;  // steps; 0: never
   std::int64_t log_every = 1;
   std::int64_t head_chunk = 0;  // rows of logits at a time; 0: from the vocabulary
-  std::string label;            // for the progress bar: "correct", "distill"
+  // L = L_logits + α · L_features with α = L_logits / L_features of each micro-batch, a number without a gradient
+  // (Minitron, arXiv 2407.14679, section 3): both kinds move the student alike, whatever their units. The terms'
+  // weights act inside the two sums. α is 0 where a sum is not above 0. Needs losses of both kinds.
+  bool dynamic_balance = false;
+  std::string label;  // for the progress bar: "correct", "distill"
 };
 
 struct TrainJob {
@@ -38,6 +42,7 @@ struct TrainJob {
   const TrainingStream* data = nullptr;
   fs::path checkpoints;                                           // folder of iter_0000200/ …
   fs::path metrics;                                               // metrics.jsonl
+  fs::path events;                                                // folder of TensorBoard's events; empty: none
   std::function<double(Model&)> evaluate;                         // validation nll; may be empty
   std::function<void(const nlohmann::ordered_json&)> on_metrics;  // each line of metrics.jsonl; may be empty
   std::function<void(std::int64_t)> on_step;  // after each step, with the number of steps done; may be empty

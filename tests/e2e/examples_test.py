@@ -10,8 +10,8 @@ from workspace import SOURCE
 
 
 class Examples(unittest.TestCase):
-    def run_example(self, name):
-        done = subprocess.run(["bash", str(SOURCE / "examples" / name / "run.sh")], capture_output=True, text=True, timeout=300, env=os.environ)
+    def run_example(self, name, *options):
+        done = subprocess.run(["bash", str(SOURCE / "examples" / name / "run.sh"), *options], capture_output=True, text=True, timeout=300, env=os.environ)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout, done.stderr
 
@@ -26,6 +26,14 @@ class Examples(unittest.TestCase):
             self.assertIn(hint, err)
         self.assertIn("4,512,746,496", out)
         self.assertTrue(re.search(r"done\n$", out))
+
+    def test_a_family_of_three_generations_ends_with_the_comparison(self):
+        out, _ = self.run_example("08_family", "--small")
+        counts = {name: int(count.replace(",", "")) for name, count in re.findall(r"^(\w+) +[\d,]+ +([\d,]+) ", out, re.MULTILINE)}
+        self.assertAlmostEqual(counts["half"] / counts["teacher"], 0.5, delta=0.01)
+        self.assertAlmostEqual(counts["quarter"] / counts["teacher"], 0.25, delta=0.01)
+        self.assertEqual({counts["quarter_direct"], counts["quarter_direct_long"]}, {counts["quarter"]})
+        self.assertRegex(out, r"ends ahead.*\ndone\n$")
 
 
 if __name__ == "__main__":

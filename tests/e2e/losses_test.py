@@ -95,6 +95,56 @@ class Losses(Workspace):
         self.assertEqual({name for name in kept if name.startswith("feature_losses.")},
                          {f"feature_losses.{i}.{name}.{k}" for i, name in enumerate(["hidden_cosine", "hidden_mse"]) for k in (0, 1)})
 
+    def test_with_dynamic_balance_both_kinds_weigh_the_same_and_a_kill_changes_no_byte(self):
+        text = recipe('{ name = "kl" }, { name = "hidden_cosine", map = "uniform", weight = 0.1 }, { name = "hidden_mse", weight = 3, normed = false }', 60)
+        text = text.replace("[distill]", '[distill]\nbalance = "dynamic"')
+        (self.root / "dynamic.toml").write_text(text.replace("runs/student", "runs/whole/dynamic"))
+        whole, killed = self.root / "runs/whole/dynamic", self.root / "runs/killed/dynamic"
+        self.run_program("run", "dynamic.toml")
+        lines = metrics(whole)
+        for line in lines:
+            self.assertGreater(line["alpha"], 0)
+            self.assertAlmostEqual(line["loss"], 2 * line["kl"], delta=1e-9 * line["loss"])
+        self.assertEqual(len({line["alpha"] for line in lines}), len(lines))
+        self.assertLess(lines[-1]["hidden_cosine"], 0.9 * lines[0]["hidden_cosine"])
+        self.assertLess(lines[-1]["kl"], lines[0]["kl"])
+
+        last = tensors(whole / "checkpoints/iter_0000060/model.safetensors")
+        own = {name: shape for name, (shape, _) in last.items() if name.startswith("feature_losses.")}
+        self.assertEqual(sorted(own.values()), [[32], [32], [32, 24], [32, 24]])  # each loss shares one map among its pairs
+        self.assertEqual(set(last) - set(own), set(tensors(whole / "export/model.safetensors")))
+
+        command = self.command("run", "dynamic.toml", "--set", "output=runs/killed/dynamic")
+        for stop in (10, 35):
+            child = subprocess.Popen(command, cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while child.poll() is None and not (killed / f"checkpoints/iter_{stop:07}").exists():
+                time.sleep(0.002)
+            child.kill()
+            self.assertNotEqual(child.wait(), 0)
+        self.assertIn("goes on after step", self.run_program(*command[1:]).stderr)
+        first, second = tree_digests(whole), tree_digests(killed)
+        first.pop("recipe.lock.toml"), second.pop("recipe.lock.toml")
+        self.assertEqual(first, second)
+        def timeless(line):
+            return {key: value for key, value in line.items() if key not in ("tokens_per_s", "seconds", "peak_rss")}
+        self.assertEqual([timeless(line) for line in lines], [timeless(line) for line in metrics(killed)])
+
+    def test_what_the_models_cannot_give_is_told_by_plan_at_its_place(self):
+        def error(losses, key=""):
+            (self.root / "bad.toml").write_text(recipe(losses, 2).replace("[distill]", "[distill]\n" + key))
+            return self.run_program("plan", "bad.toml", expect=2).stderr
+
+        bad = error('{ name = "kl" }, { name = "hidden_cosine", map = "explicit", pairs = ["3:1"] }, { name = "hidden_mse", map = "explicit", pairs = ["2:4"] }')
+        self.assertRegex(bad, r"bad.toml:\d+:\d+: error: \[distill\] loss 'hidden_cosine': a layer that the student does not have; got 3; "
+                              r"expected 0 to 2, or -1 for the embedding's output\n")
+        self.assertRegex(bad, r"bad.toml:\d+:\d+: error: \[distill\] loss 'hidden_mse': a layer that the teacher does not have; got 4; "
+                              r"expected 0 to 3, or -1 for the embedding's output\n2 errors")
+        for losses, kind in (('{ name = "kl" }, { name = "cross_entropy" }', "losses on logits"), ('{ name = "hidden_mse" }', "losses on hidden states")):
+            self.assertRegex(error(losses, 'balance = "dynamic"'),
+                             r"bad.toml:\d+:11: error: \[distill\] balance = \"dynamic\" has one kind of losses only; got " + kind +
+                             "; expected one or more of each kind")
+        self.assertFalse((self.root / "runs/bad").exists())
+
     def test_options_that_do_not_fit_are_refused_at_their_place(self):
         (self.root / "bad.toml").write_text(recipe('{ name = "hidden_cosine", pairs = ["0:0"] }, { name = "jsd", beta = 2 }', 2))
         error = self.run_program("plan", "bad.toml", expect=2).stderr

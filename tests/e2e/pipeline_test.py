@@ -22,7 +22,7 @@ class Pipeline(Workspace):
 
     def test_a_run_leaves_what_the_contract_names(self):
         names = {path.name for path in self.run_folder.iterdir()}
-        for name in "recipe.toml recipe.lock.toml plan.json scores student checkpoints export eval.json metrics.jsonl log.txt".split():
+        for name in "recipe.toml recipe.lock.toml plan.json scores student checkpoints export eval.json metrics.jsonl tensorboard log.txt".split():
             self.assertIn(name, names)
         plan = json.loads((self.run_folder / "plan.json").read_text())
         self.assertEqual(plan["student"]["layers"] if isinstance(plan["student"]["layers"], int) else len(plan["student"]["layers"]), 3)

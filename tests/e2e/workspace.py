@@ -77,7 +77,7 @@ dtype = "bfloat16"
 """
 
 # Files that hold wall-clock time, or belong to a process.
-TIMED = {"log.txt", "timings.json", "metrics.jsonl", ".lock"}
+TIMED = {"log.txt", "timings.json", "metrics.jsonl", "metrics.correct.jsonl", "events.out.tfevents.espalier", ".lock"}
 
 
 def write_corpus(folder):

@@ -48,6 +48,7 @@ tokens = 1e6
 global_batch = 8
 micro_batch = 2
 losses = [ { name = "kl", weight = 0.75, temperature = 2 }, { name = "cross_entropy" } ]
+balance = "dynamic"
 scheduler = { name = "constant", value = 1e-3 }
 optimizer = { beta2 = 0.99 }
 clip_grad = 0
@@ -57,6 +58,7 @@ eval_every = 5
 eval_windows = 6
 log_every = 1
 init = "random"
+teacher = "models/large"
 
 [eval]
 windows = 12
@@ -151,6 +153,11 @@ TEST_CASE("a training block is read with its components") {
   CHECK(train.keep_last == 3);
   CHECK(train.eval_windows == 6);
   CHECK(train.init == "random");
+  CHECK(train.balance == "dynamic");
+  CHECK(train.balance_where.line == 42);
+  CHECK(train.teacher == "models/large");
+  CHECK(train.teacher_where.line == 52);
+  CHECK(recipe.has_distill_teacher());
 }
 
 TEST_CASE("everything but the teacher has a default") {
@@ -180,8 +187,28 @@ TEST_CASE("training has default components, one table of them") {
   CHECK(std::get<double>(recipe.distill->scheduler->find("peak")->data) == 1e-4);
   CHECK(recipe.distill->init == "pruned");
   CHECK(recipe.correct->init.empty());
+  CHECK(recipe.distill->balance == "fixed");
+  CHECK(recipe.correct->balance == "fixed");
+  CHECK(recipe.distill->teacher.empty());
+  CHECK_FALSE(recipe.has_distill_teacher());
+  CHECK(recipe.correct->prune_from == "corrected");
+  CHECK_FALSE(recipe.prunes_original());
   CHECK(recipe.distill->total_steps() == 2);
   CHECK(recipe.distill->seq_length == 1024);
+}
+
+TEST_CASE("a teacher that has weights is corrected at a fifth of the rate, after 120 steps of warm-up") {
+  const auto scheduler = [](const std::string& teacher) {
+    return parse(teacher + "[correct]\nsteps = 1\n").correct->scheduler;
+  };
+  const auto correction = scheduler(kTeacher);
+  CHECK(std::get<double>(correction->find("peak")->data) == 1e-4 / 5);
+  CHECK(std::get<std::int64_t>(correction->find("warmup_steps")->data) == 120);
+  const auto first = scheduler(
+      "[teacher]\nspec = { family = \"llama\", layers = 1, hidden = 8, heads = 1, head_dim = 8, ffn = 8, vocab = 9 "
+      "}\n");
+  CHECK(std::get<double>(first->find("peak")->data) == 1e-4);
+  CHECK(first->find("warmup_steps") == nullptr);
 }
 
 TEST_CASE("a file that is not there is the environment's fault") {

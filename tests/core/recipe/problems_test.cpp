@@ -98,6 +98,40 @@ TEST_CASE("init belongs to distillation only") {
             .starts_with("r.toml:5:1: error: [correct] unknown key; got 'init'; expected tokens, steps, "));
 }
 
+TEST_CASE("so does a teacher of its own; what is pruned belongs to the correction") {
+  CHECK(problems(kTeacher + "[correct]\nsteps = 1\nteacher = \"u\"\n")
+            .starts_with("r.toml:5:1: error: [correct] unknown key; got 'teacher'; expected tokens, steps, "));
+  CHECK(problems(kTeacher + "[distill]\nsteps = 1\nprune_from = \"original\"\n")
+            .starts_with("r.toml:5:1: error: [distill] unknown key; got 'prune_from'; expected tokens, steps, "));
+  CHECK(problems(kTeacher + "[distill]\nsteps = 1\nteacher = \"\"\n") ==
+        "r.toml:5:11: error: [distill] teacher is empty; expected a path\n1 error");
+  CHECK(problems(kTeacher + "[distill]\nsteps = 1\nbalance = \"auto\"\n") ==
+        "r.toml:5:11: error: [distill] balance is not a known choice; got \"auto\"; expected \"fixed\" or "
+        "\"dynamic\"\n1 error");
+}
+
+TEST_CASE("to prune the original asks for an original, a cut, and a student of the corrected teacher") {
+  const std::string correct = "[correct]\nsteps = 1\nprune_from = \"original\"\n",
+                    prune = "[[prune]]\naxis = \"ffn\"\nkeep = 8\nmetric = { name = \"random\" }\n",
+                    distill = "[distill]\nsteps = 1\n";
+  CHECK(espalier_test::parse(kTeacher + correct + prune + distill).prunes_original());
+  CHECK(problems(kTeacher + correct + distill) ==
+        "r.toml:5:14: error: [correct] prune_from = \"original\" cuts nothing; got no [[prune]]; expected one or more, "
+        "or no prune_from\n1 error");
+  CHECK(
+      problems(kTeacher + correct + prune) ==
+      "r.toml:5:14: error: [correct] prune_from = \"original\" leaves the corrected teacher unused; got no [distill]; "
+      "expected [distill], or no [correct]\n1 error");
+  CHECK(problems(kTeacher + correct + prune + distill + "teacher = \"u\"\n") ==
+        "r.toml:5:14: error: [correct] prune_from = \"original\" leaves the corrected teacher unused; got [distill] "
+        "teacher; expected only one of them\n1 error");
+  const std::string spec =
+      "[teacher]\nspec = { family = \"llama\", layers = 1, hidden = 8, heads = 1, head_dim = 8, ffn = 8, vocab = 9 }\n";
+  CHECK(problems(spec + correct + prune + distill) ==
+        "r.toml:5:14: error: [correct] prune_from = \"original\" needs a teacher with weights; got [teacher] spec; "
+        "expected [teacher] path\n1 error");
+}
+
 TEST_CASE("other programs' names are answered with ours") {
   const std::string text = std::string(kTeacher) +
                            "[distill]\nsteps = 1\nlr = 1e-4\ntrain_iters = 5\n"

@@ -31,7 +31,12 @@ void check_round_trip(const Recipe& recipe) {
   CHECK(again.prune.size() == recipe.prune.size());
   CHECK(again.distill.has_value() == recipe.distill.has_value());
   CHECK(again.correct.has_value() == recipe.correct.has_value());
-  if (recipe.distill) CHECK(again.distill->total_steps() == recipe.distill->total_steps());
+  if (recipe.distill) {
+    CHECK(again.distill->total_steps() == recipe.distill->total_steps());
+    CHECK(again.distill->balance == recipe.distill->balance);
+    CHECK(again.distill->teacher == recipe.distill->teacher);
+  }
+  if (recipe.correct) CHECK(again.correct->prune_from == recipe.correct->prune_from);
 }
 
 }  // namespace
@@ -81,6 +86,7 @@ tokens = 2000000
 global_batch = 32
 micro_batch = 1
 losses = [{ name = "kl", weight = 1.0, depth = 3, temperature = 1.0 }]
+balance = "fixed"
 scheduler = { name = "cosine", depth = 3, min = 1e-05, peak = 0.0001 }
 optimizer = { beta1 = 0.9, beta2 = 0.95, eps = 1e-08, weight_decay = 0.1 }
 clip_grad = 1.0
@@ -117,7 +123,9 @@ TEST_CASE("what is written reads back as the same recipe") {
            "\"n\" }]\nvalid = \"v\"\ncalibration = \"c\"\n[export]\nshard_size = \"3MiB\"\ndtype = \"float16\"\n",
            "[teacher]\npath = \"t\"\n[eval]\nshots = 3\ntasks = [\"a b.jsonl\", { path = \"c.jsonl\", shots = 0 }]\n",
            "[teacher]\npath = \"t\"\n[distill]\nsteps = 7\nlosses = [{ name = \"kl\", weight = 0.25, \"odd key\" = [1, "
-           "2.5, \"x\"] }]\ninit = \"random\"\n",
+           "2.5, \"x\"] }]\ninit = \"random\"\nbalance = \"dynamic\"\nteacher = \"a \\\\ b\"\n",
+           "[teacher]\npath = \"t\"\n[correct]\nsteps = 7\nprune_from = \"original\"\n[[prune]]\naxis = \"ffn\"\n"
+           "keep = 8\nmetric = { name = \"random\" }\n[distill]\nsteps = 1\n",
        }) {
     CAPTURE(text);
     check_round_trip(parse(text));

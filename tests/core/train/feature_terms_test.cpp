@@ -2,6 +2,7 @@
 #include "core/train/feature_terms.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
@@ -135,6 +136,28 @@ TEST_CASE("rows without a label take no part") {
   const at::Tensor ends = at::tensor({std::int64_t{0}, std::int64_t{3}});
   CHECK(value(ours, theirs, two) ==
         doctest::Approx(value(ours.index_select(1, ends), theirs.index_select(1, ends), at::zeros({1, 2}, at::kLong))));
+}
+
+TEST_CASE("rows without a label cost nothing: no value, no gradient, whatever they hold") {
+  std::vector<espalier::WeightedFeatureLoss> losses;
+  losses.push_back({"hidden", 1.5, std::make_unique<reference::ProjectedMse>(std::vector<FeaturePair>{kPairs[0]})});
+  const espalier::FeatureTerms terms(losses, reference::tiny_spec(16, true), reference::tiny_spec(24, true), at::kCPU);
+  const at::Tensor theirs = at::sin(at::arange(96, at::kFloat)).view({1, 4, 24});
+  at::Tensor labels = at::zeros({1, 4}, at::kLong);
+  labels.narrow(1, 1, 2).fill_(-100);
+  const auto gradient = [&](float masked) {
+    at::Tensor ours = at::cos(at::arange(64, at::kFloat)).view({1, 4, 16});
+    ours.narrow(1, 1, 2).fill_(masked);
+    ours.requires_grad_();
+    const auto values = terms.evaluate({{{-1, false}, ours}}, {{{-1, true}, theirs}}, labels, 0.5);
+    values.total.backward();
+    CHECK(std::isfinite(values.losses.at(0)));
+    return ours.grad();
+  };
+  const at::Tensor clean = gradient(1.0F), poisoned = gradient(std::numeric_limits<float>::quiet_NaN());
+  CHECK(clean.equal(poisoned));
+  CHECK(clean.narrow(1, 1, 2).abs().max().item<float>() == 0.0F);
+  CHECK(clean.narrow(1, 0, 1).abs().min().item<float>() > 0.0F);
 }
 
 TEST_CASE("features alone train, and their parameters go on from a checkpoint to the same bytes") {

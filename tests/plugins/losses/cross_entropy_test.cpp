@@ -43,6 +43,14 @@ TEST_CASE("cross entropy's closed form, autograd and finite differences agree in
   CHECK(distance(closed.gradient, by_differences(loss, {student, kNoTeacher, next})) < 1e-8);
 }
 
+TEST_CASE("cross entropy is the formula in float64: minus the log of the label's share") {
+  const at::Tensor student = logits(6, 11, at::kDouble), next = labels(6, 11);
+  const at::Tensor share = student.exp() / student.exp().sum(-1, true);
+  const LossAndGradient got = closed_form(make<CrossEntropyLoss>(), {student, kNoTeacher, next}, 0.5);
+  CHECK(distance(got.loss, -share.gather(1, next.unsqueeze(1)).squeeze(1).log()) < 1e-13);
+  CHECK(distance(got.gradient, 0.5 * (share - at::one_hot(next, 11))) < 1e-13);
+}
+
 TEST_CASE("blocks of rows do not change cross entropy") {
   const at::Tensor student = logits(500, 700, at::kFloat), next = labels(500, 700);
   const LossAndGradient all = closed_form(make<CrossEntropyLoss>(), {student, kNoTeacher, next});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -151,6 +152,34 @@ TEST_CASE("initial values are a function of the seed: float32, of the student's 
   CHECK(one[1].abs().max().item<float>() == 0.0f);
   CHECK(one[0].mean().item<double>() == doctest::Approx(0.0).epsilon(0.005));
   CHECK(one[0].square().mean().item<double>() * 96 == doctest::Approx(1.0).epsilon(0.03));
+}
+
+TEST_CASE("rows may come in any number: value and gradient of each are those of the formula in float64") {
+  const at::Tensor student = states(37, 6, 0.4), teacher = states(37, 5, 1.9);
+  const std::vector<at::Tensor> map = {states(5, 6, 2.0), states(1, 5, 3.0)[0].contiguous()};
+  for (const bool cosine : {true, false}) {
+    CAPTURE(cosine);
+    const auto loss = cosine ? feature_loss<HiddenCosineLoss>() : feature_loss<HiddenMseLoss>();
+    const at::Tensor u = at::matmul(student, map[0].t()) + map[1], nu = u.norm(2, {-1}, true),
+                     nv = teacher.norm(2, {-1}, true), c = (u * teacher).sum(-1, true) / (nu * nv);
+    const at::Tensor value = cosine ? (1.0 - c).squeeze(1) : (u - teacher).square().sum(-1) / 5.0;
+    const at::Tensor by_u = cosine ? -(teacher / (nu * nv) - c * u / (nu * nu)) : (u - teacher) * (2.0 / 5.0);
+    const at::Tensor gradient = at::matmul(by_u, map[0]);
+    for (const std::int64_t chunk : {1, 5, 36, 37, 100}) {
+      CAPTURE(chunk);
+      std::vector<at::Tensor> values, gradients;
+      for (std::int64_t begin = 0; begin < 37; begin += chunk) {
+        const std::int64_t count = std::min<std::int64_t>(chunk, 37 - begin);
+        const at::Tensor rows = student.narrow(0, begin, count).clone().requires_grad_();
+        const at::Tensor part = loss->forward({0, rows, teacher.narrow(0, begin, count), map});
+        part.sum().backward();
+        values.push_back(part.detach());
+        gradients.push_back(rows.grad());
+      }
+      CHECK(distance(at::cat(values), value) < 1e-14);
+      CHECK(distance(at::cat(gradients), gradient) < 1e-13);
+    }
+  }
 }
 
 TEST_CASE("a row of zeros is no reason for a gradient without bounds") {

@@ -199,6 +199,22 @@ TEST_CASE("constant rises and stays") {
   CHECK(rate(make<ConstantScheduler>({{"peak", real(3.0)}}), 1) == 3.0);
 }
 
+TEST_CASE("after a resume the rates are those of the run that was not stopped: nothing is remembered") {
+  for (const Kind& kind : all_kinds()) {
+    CAPTURE(kind.name);
+    const auto whole = kind.make(options(20));
+    std::vector<double> rates;
+    for (std::int64_t now = 1; now <= 100; ++now) rates.push_back(rate(*whole, now));
+    for (const std::int64_t from : {2, 20, 21, 80, 100}) {  // in the warm-up, at its end, behind it, at the last step
+      const auto resumed = kind.make(options(20));
+      for (std::int64_t now = from; now <= 100; ++now) {
+        CHECK(rate(*resumed, now) == rates[static_cast<std::size_t>(now - 1)]);
+      }
+      CHECK(rate(*resumed, 1) == rates.front());
+    }
+  }
+}
+
 TEST_CASE("the rate that stays is peak itself, to the last bit") {
   TestOptions odd{{"peak", real(3e-4)}, {"min", real(4.5e-7)}, {"warmup_steps", whole(3)}};
   for (const Kind& kind : all_kinds()) {

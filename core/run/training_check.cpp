@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/run/training_check.hpp"
+
+#include <algorithm>
+#include <optional>
+
+#include "core/base/log.hpp"
+#include "core/train/feature_terms.hpp"
+
+namespace espalier {
+
+namespace {
+
+void check_balance(const TrainBlock& block, const char* table, const Registry& registry, Diagnostics& diagnostics) {
+  const auto features = std::count_if(block.losses.begin(), block.losses.end(),
+                                      [&](const LossBlock& loss) { return registry.is_feature_loss(*loss.loss); });
+  const bool both = features > 0 && features < static_cast<std::ptrdiff_t>(block.losses.size());
+  if (block.balance != "dynamic" || both || block.losses.empty()) return;
+  diagnostics.error(block.balance_where, table, "balance = \"dynamic\" has one kind of losses only",
+                    features > 0 ? "losses on hidden states" : "losses on logits", "one or more of each kind");
+}
+
+// One table's losses against the two models; without a teacher no loss may ask for one.
+class LossCheck {
+ public:
+  LossCheck(const Run& run, const char* table, Diagnostics& diagnostics)
+      : run_(run), table_(table), diagnostics_(diagnostics) {}
+
+  void against(const TrainBlock& block, const ModelSpec& student, const std::optional<ModelSpec>& teacher) {
+    for (const LossBlock& entry : block.losses) {
+      const Loss loss = run_.registry().loss(*entry.loss, run_.host());
+      if (!teacher && (loss.on_features || loss.on_logits->needs_teacher())) {
+        problem(entry, fmt::format("loss '{}' compares with a teacher, but there is none to compare with; got a model "
+                                   "from random weights; expected losses on the labels alone",
+                                   entry.loss->name));
+      } else if (loss.on_features && teacher) {
+        features(entry, *loss.on_features, student, *teacher);
+      }
+    }
+  }
+
+ private:
+  void features(const LossBlock& entry, const FeatureLoss& loss, const ModelSpec& student, const ModelSpec& teacher) {
+    try {
+      checked_plan(entry.loss->name, loss, student, teacher);
+    } catch (const Error& error) {
+      problem(entry, error.what());
+    }
+  }
+
+  void problem(const LossBlock& entry, const std::string& text) {
+    diagnostics_.error(entry.loss->where, table_, text, "", "");
+  }
+
+  const Run& run_;
+  const char* table_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace
+
+void check_losses(const Recipe& recipe, const Registry& registry, Diagnostics& diagnostics) {
+  if (recipe.correct) check_balance(*recipe.correct, "correct", registry, diagnostics);
+  if (recipe.distill) check_balance(*recipe.distill, "distill", registry, diagnostics);
+}
+
+void check_training(const Run& run, const ModelSpec& student) {
+  const Recipe& recipe = run.recipe();
+  const ModelSpec given = run.teacher_spec();
+  Diagnostics diagnostics;
+  if (recipe.correct) {
+    // A correction compares with the model before it.
+    const std::optional<ModelSpec> before = recipe.teacher.spec ? std::nullopt : std::optional(given);
+    LossCheck(run, "correct", diagnostics).against(*recipe.correct, given, before);
+  }
+  if (recipe.distill) {
+    const ModelSpec teacher = run.distill_teacher_spec();
+    if (teacher.vocab != student.vocab) {
+      diagnostics.error(recipe.distill->teacher_where, "distill", "teacher has another vocabulary than the student",
+                        fmt::format("{} tokens", teacher.vocab), fmt::format("{}", student.vocab));
+    }
+    LossCheck(run, "distill", diagnostics).against(*recipe.distill, student, teacher);
+  }
+  diagnostics.throw_if_any();
+}
+
+}  // namespace espalier
