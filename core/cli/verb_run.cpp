@@ -34,7 +34,7 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   if (!loaded.recipe.distill && last == "distill")
     reject("{}: nothing to distil; expected [distill]", loaded.recipe.file.string());
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
-  plan_from_config(run);  // sizes that no axis can give are told before anything heavy
+  check_sizes(run);  // sizes that no axis can give are told before anything heavy
   if (line.has("dry-run")) {
     std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);
     return 0;

@@ -80,6 +80,10 @@ constexpr ForeignName kForeignNames[] = {
     {"train", "logging_steps", "log_every"},
     {"train", "temperature", "losses = [ { temperature = … } ]"},
     {"train", "seq_length", "seq_length in [data]"},
+    {"search", "max_width_pruning", "axes = [ { max_removed = … } ]"},
+    {"search", "max_depth_pruning", "axes = [ { max_removed = … } ]"},
+    {"search", "params", "budget = [ { by = \"parameters\", at_most = … } ]"},
+    {"search", "memory_mb", "budget = [ { by = \"memory\", at_most = … } ]"},
     {"export", "torch_dtype", "dtype"},
     {"export", "max_shard_size", "shard_size"},
 };

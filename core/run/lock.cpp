@@ -16,7 +16,7 @@ std::map<std::string, std::string> digests_of(Run& run) {
   const DataBlock& data = run.recipe().data;
   if (!data.train.empty()) digests["data train"] = run.data_digest(DataPart::train);
   if (!run.data(DataPart::valid).empty()) digests["data valid"] = run.data_digest(DataPart::valid);
-  for (const char* stage : {"score", "slice", "export"}) {
+  for (const char* stage : {"score", "search", "slice", "export"}) {
     if (const std::string output = run.output_of(stage); !output.empty()) digests[stage] = output;
   }
   return digests;

@@ -1,56 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/digest.hpp"
 #include "core/prune/plan_json.hpp"
-#include "core/prune/planner.hpp"
-#include "core/run/scores.hpp"
+#include "core/run/prune_steps.hpp"
+#include "core/run/search.hpp"
 #include "core/run/stages.hpp"
 
 namespace espalier {
 
-namespace {
+Plan plan_from_config(const Run& run) { return PruneSteps(run).plan(run.teacher_spec()); }
 
-// The axes of the recipe, made once, and the steps that point at them.
-struct Steps {
-  std::vector<std::unique_ptr<PruningAxis>> axes;
-  std::vector<PruneStep> list;
-};
-
-Steps steps_of(const Run& run) {
-  Steps steps;
-  for (const PruneBlock& block : run.recipe().prune) {
-    steps.axes.push_back(run.registry().axis(*block.axis, run.host()));
-    steps.list.push_back({steps.axes.back().get(), &block, block.axis->name, nullptr});
+void check_sizes(const Run& run) {
+  if (run.recipe().search) {
+    candidates_from_config(run);
+  } else {
+    plan_from_config(run);
   }
-  return steps;
 }
-
-Plan planned(const Run& run, const Steps& steps) {
-  Diagnostics diagnostics;
-  Plan plan = make_plan(run.teacher_spec(), steps.list, diagnostics);
-  diagnostics.throw_if_any();
-  return plan;
-}
-
-}  // namespace
-
-Plan plan_from_config(const Run& run) { return planned(run, steps_of(run)); }
 
 std::string plan_inputs(Run& run) {
   Digest digest;
-  digest.add(run.output_of("score"));
+  digest.add(run.output_of("score")).add(run.output_of("search"));
   for (const PruneBlock& block : run.recipe().prune) {
-    digest.add(run.component_digest(*block.axis));
-    digest.add(block.keep ? "keep " + std::to_string(*block.keep) : "ratio " + std::to_string(*block.ratio));
+    digest.add(run.component_digest(*block.axis)).add(target_text(block));
   }
   return digest.hex();
 }
 
+std::string target_text(const PruneBlock& block) {
+  if (block.keep) return "keep " + std::to_string(*block.keep);
+  return block.ratio ? "ratio " + std::to_string(*block.ratio) : "searched";
+}
+
 Plan plan_from_scores(const Run& run) {
-  Steps steps = steps_of(run);
-  std::vector<Scores> scores;
-  for (std::size_t i = 0; i < steps.list.size(); ++i) scores.push_back(load_block_scores(run, i));
-  for (std::size_t i = 0; i < steps.list.size(); ++i) steps.list[i].scores = &scores[i];
-  return planned(run, steps);
+  PruneSteps steps(run);
+  steps.load_scores(run);
+  if (run.recipe().search) steps.keep(searched_sizes(run));
+  return steps.plan(run.teacher_spec());
 }
 
 std::string run_plan(Run& run) {

@@ -15,6 +15,9 @@ std::string run_correct(Run& run);
 std::string score_inputs(Run& run);
 std::string run_score(Run& run);
 
+std::string search_inputs(Run& run);
+std::string run_search(Run& run);
+
 std::string plan_inputs(Run& run);
 std::string run_plan(Run& run);
 
@@ -37,6 +40,8 @@ std::string tokenizer_name(const Run& run);  // for reports: no path
 
 // Counts only, without scores or weights: what `espalier plan` shows.
 Plan plan_from_config(const Run& run);
+// Sizes that no axis can give, or budgets that no shape meets: RecipeError.
+void check_sizes(const Run& run);
 // The plan that recipe and saved scores lead to.
 Plan plan_from_scores(const Run& run);
 

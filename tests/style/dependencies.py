@@ -23,6 +23,7 @@ RANKS = [
     ["checkpoint", "data", "ops"],
     ["forward"],
     ["importance", "prune", "train", "eval"],
+    ["search"],
     ["run", "report", "scaffold"],
     ["check"],
     ["cli"],
