@@ -23,7 +23,7 @@ struct SearchAxis {
   std::optional<std::int64_t> from, to, step;
   std::optional<double> max_removed;
   Where where, axis_where, ratio_of_where;  // of the entry; of the two names
-  Where sizes_where;                        // of keep, from or max_removed
+  Where sizes_where, step_where;            // of keep, from or max_removed; of step
   std::vector<Where> keep_where;            // of each element of keep
 };
 

@@ -150,6 +150,7 @@ void check_rounds(const Recipe& recipe, const SearchBlock& search, Diagnostics& 
 void finish_block(TableReader& reader, SearchAxis& axis) {
   axis.where = axis.axis_where = reader.where("axis");
   axis.ratio_of_where = reader.where("ratio_of");
+  axis.step_where = reader.where("step");
   axis.sizes_where = reader.where(reader.has("keep") ? "keep" : reader.has("from") ? "from" : "max_removed");
   axis.keep_where = reader.element_places("keep");
   if (!axis.axis.empty()) check_form(reader, axis);

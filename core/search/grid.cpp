@@ -103,7 +103,7 @@ class Enumeration {
     const std::int64_t unit = step_of(i, spec), step = sizes.step.value_or(unit);
     if (step % unit == 0) return sizes_by_share(axes_[i].step.axis->extent(spec), step, *sizes.max_removed);
     if (told_.emplace(i, step).second) {
-      diagnostics_.error(sizes.sizes_where, "search",
+      diagnostics_.error(sizes.step_where, "search",
                          fmt::format("step of axis '{}' is not one it can take", axes_[i].step.axis_name),
                          std::to_string(step), fmt::format("a multiple of {}", unit));
     }

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from workspace import Workspace, tree_digests
+from workspace import SOURCE, Workspace, tree_digests
 
 SEARCH = """
 schema = 1
@@ -90,6 +90,16 @@ class Search(Workspace):
         text = self.run_program("plan", "search.toml").stdout
         self.assertIn("8 candidates of 18 points: parameters from 9,800 to 19,500, and kv_bytes_per_token of at most 400\n", text)
         self.assertIn("tensor cores: a row is not a multiple of 64", text)
+
+    def test_the_recipe_of_minitron_4b_plans_its_eighteen_candidates_from_a_config(self):
+        recipe = "recipes/search/nemotron-4-15b-to-minitron-4b.toml"
+        done = subprocess.run(self.command("plan", recipe, "--json"), cwd=SOURCE, capture_output=True, text=True, timeout=60, check=True)
+        shown = json.loads(done.stdout)
+        self.assertEqual((shown["points"], len(shown["candidates"])), (240, 18))
+        self.assertEqual([candidate["parameters"] for candidate in shown["candidates"]],
+                         sorted((candidate["parameters"] for candidate in shown["candidates"]), reverse=True))
+        self.assertEqual(shown["candidates"][0]["name"], "hidden3072-ffn9216-heads24-layers32")  # the released 4B
+        self.assertEqual(shown["candidates"][0]["parameters"], 4_190_509_056)
 
     def test_budgets_that_no_shape_meets_are_told_before_anything_runs(self):
         refused = self.run_program("run", "search.toml", "--set", "output=runs/none", "--set", "search.budget.0.at_most=9_810", expect=2)

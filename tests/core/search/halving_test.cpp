@@ -116,7 +116,7 @@ TEST_CASE("with a share of 1 all are trained to the end") {
 TEST_CASE("stopped after any measurement and run again, it ends with the same standings and measures nothing twice") {
   Table whole(kLosses);
   std::vector<Standing> expected(6);
-  const HalvingPlan plan{5, 0.5, {100, 50, 25}};
+  const HalvingPlan plan{5, 0.6, {100, 50}};
   halve(plan, expected, whole);
   const int total = whole.measured + static_cast<int>(whole.trained_to.size());
   for (int stop = 0; stop < total; ++stop) {

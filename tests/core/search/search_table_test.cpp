@@ -52,9 +52,9 @@ TEST_CASE("the printed table names what a shape does not suit, and what the sear
   const Candidates all = three();
   const std::string text = search_to_text(all, standings(), kPlan, {{"layers2", 1234.5}});
   CHECK(text.starts_with("candidate  layers  hidden  heads  kv  head_dim  ffn  parameters"));
-  CHECK(text.find("nll before  round 1  round 2  tokens           outcome  rank  tokens/s\n") != std::string::npos);
+  CHECK(text.find("nll before  round 1  round 2  tokens             outcome  rank  tokens/s\n") != std::string::npos);
   CHECK(text.find("5.5000   3.2500        -     100  dropped in round 1     3         -\n") != std::string::npos);
-  CHECK(text.find("(1) tensor cores: a row is not a multiple of 64\n") != std::string::npos);
+  CHECK(text.find("(1) llama.cpp quants: a row is not a multiple of 32\n(2) tensor cores: a row is not a multiple of 64\n") != std::string::npos);
   CHECK(text.find("trained on 400 tokens, 88.9 % of the 450 for every candidate to the end\n") != std::string::npos);
   CHECK(search_to_text(all, {}, {}, {}).find("nll") == std::string::npos);
 }
