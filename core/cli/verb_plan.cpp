@@ -8,6 +8,7 @@
 #include "core/model/layer_axis.hpp"
 #include "core/prune/plan_json.hpp"
 #include "core/run/scores.hpp"
+#include "core/run/search.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/training_check.hpp"
 
@@ -71,6 +72,17 @@ std::string training_lines(const Recipe& recipe) {
   return text;
 }
 
+// With [search]: every shape that the budgets leave, before any of them is tried.
+int show_candidates(const Run& run, bool as_json) {
+  const Candidates all = candidates_from_config(run);
+  if (as_json) {
+    print_json(search_to_json(all, {}, {}));
+  } else {
+    std::cout << search_to_text(all, {}, {}, {}) << training_lines(run.recipe());
+  }
+  return 0;
+}
+
 }  // namespace
 
 int verb_plan(const Arguments& arguments) {
@@ -78,9 +90,10 @@ int verb_plan(const Arguments& arguments) {
   if (!line.parse(arguments)) return 0;
   LoadedRecipe loaded = load_recipe(line.all("RECIPE").front(), line.overrides());
   const Run run(std::move(loaded.recipe), *loaded.registry, {at::kFloat, at::kCPU});
-  const Plan plan = plan_from_config(run);
+  check_training(run, planned_student(run));
   check_jobs(run);
-  check_training(run, plan.student);
+  if (run.recipe().search) return show_candidates(run, line.json());
+  const Plan plan = plan_from_config(run);
   const std::string& dtype = run.recipe().export_block.dtype;
   const auto element = static_cast<std::int64_t>(
       c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));

@@ -36,9 +36,9 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   if (!loaded.recipe.distill && last == "distill")
     reject("{}: nothing to distil; expected [distill]", loaded.recipe.file.string());
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
-  // Sizes that no axis can give, metrics that cannot score theirs, and losses that do not suit the models are told before
-  // anything heavy.
-  const ModelSpec student = plan_from_config(run).student;
+  // Sizes that no axis can give, metrics that cannot score theirs, and losses that do not suit the models are told
+  // before anything heavy.
+  const ModelSpec student = planned_student(run);
   check_jobs(run);
   check_training(run, student);
   if (line.has("dry-run")) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/model/parameter.hpp"
 
+#include <iterator>
+
 #include "core/base/error.hpp"
 
 namespace espalier {
@@ -87,6 +89,31 @@ Parameter make_parameter(const ModelSpec& spec, std::int64_t layer, Role role, s
   return parameter;
 }
 
+std::vector<Parameter> before_layers(const ModelSpec& spec) {
+  return {make_parameter(spec, -1, Role::embed, "model.embed_tokens.weight", {kVocab, kHidden})};
+}
+
+std::vector<Parameter> of_layer(const ModelSpec& spec, std::int64_t layer) {
+  std::vector<Parameter> table;
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  for (Row& row : layer_rows(spec, spec.layers[static_cast<std::size_t>(layer)])) {
+    if (row.present) table.push_back(make_parameter(spec, layer, row.role, prefix + row.name, std::move(row.dims)));
+  }
+  return table;
+}
+
+std::vector<Parameter> after_layers(const ModelSpec& spec) {
+  std::vector<Parameter> table = {make_parameter(spec, -1, Role::final_norm, "model.norm.weight", {kHidden})};
+  const bool norm_bias = spec.norm == Norm::layernorm_1p;
+  if (norm_bias) table.push_back(make_parameter(spec, -1, Role::final_norm_bias, "model.norm.bias", {kHidden}));
+  if (!spec.tied) table.push_back(make_parameter(spec, -1, Role::head, "lm_head.weight", {kVocab, kHidden}));
+  return table;
+}
+
+void append(std::vector<Parameter>& table, std::vector<Parameter> rows) {
+  table.insert(table.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+}
+
 }  // namespace
 
 std::int64_t Parameter::elements() const {
@@ -135,21 +162,19 @@ DimProduct dims_of(Tap tap) {
 }
 
 std::vector<Parameter> parameters(const ModelSpec& spec) {
-  std::vector<Parameter> table;
-  const auto add = [&](std::int64_t layer, Role role, std::string name, std::vector<DimProduct> dims) {
-    table.push_back(make_parameter(spec, layer, role, std::move(name), std::move(dims)));
-  };
-  add(-1, Role::embed, "model.embed_tokens.weight", {kVocab, kHidden});
-  for (std::size_t i = 0; i < spec.layers.size(); ++i) {
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    for (Row& row : layer_rows(spec, spec.layers[i])) {
-      if (row.present) add(static_cast<std::int64_t>(i), row.role, prefix + row.name, std::move(row.dims));
-    }
-  }
-  add(-1, Role::final_norm, "model.norm.weight", {kHidden});
-  if (spec.norm == Norm::layernorm_1p) add(-1, Role::final_norm_bias, "model.norm.bias", {kHidden});
-  if (!spec.tied) add(-1, Role::head, "lm_head.weight", {kVocab, kHidden});
+  std::vector<Parameter> table = before_layers(spec);
+  for (std::size_t i = 0; i < spec.layers.size(); ++i) append(table, of_layer(spec, static_cast<std::int64_t>(i)));
+  append(table, after_layers(spec));
   return table;
+}
+
+std::optional<Parameter> find_parameter(const ModelSpec& spec, Role role, std::int64_t layer) {
+  std::vector<Parameter> rows = layer < 0 ? before_layers(spec) : of_layer(spec, layer);
+  if (layer < 0) append(rows, after_layers(spec));
+  for (Parameter& row : rows) {
+    if (row.role == role) return std::move(row);
+  }
+  return std::nullopt;
 }
 
 }  // namespace espalier

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,5 +65,8 @@ DimProduct dims_of(Tap tap);
 // Every tensor of the model, in file order: embedding, layers, final norm, head (absent when tied).
 // Names are those that all supported families share.
 std::vector<Parameter> parameters(const ModelSpec& spec);
+
+// One tensor of that table, without making the rest; nullopt: the model has none.
+std::optional<Parameter> find_parameter(const ModelSpec& spec, Role role, std::int64_t layer);
 
 }  // namespace espalier

@@ -56,10 +56,9 @@ std::optional<Indices> kept_positions(const Plan& plan, std::int64_t teacher_lay
 
 Parameter source_of(const Plan& plan, const Parameter& student) {
   const std::int64_t layer = student.layer < 0 ? -1 : plan.layer_of.at(static_cast<std::size_t>(student.layer));
-  for (Parameter& candidate : parameters(plan.teacher)) {
-    if (candidate.role == student.role && candidate.layer == layer) return std::move(candidate);
-  }
-  ESPALIER_CHECK(false, "the teacher has no tensor for ", student.name);
+  std::optional<Parameter> source = find_parameter(plan.teacher, student.role, layer);
+  ESPALIER_CHECK(source, "the teacher has no tensor for ", student.name);
+  return *std::move(source);
 }
 
 }  // namespace espalier

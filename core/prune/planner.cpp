@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
+#include <utility>
 
 #include "core/base/error.hpp"
 #include "core/base/strings.hpp"
@@ -32,27 +34,8 @@ std::string nearest_keeps(std::int64_t wish, std::int64_t step, std::int64_t ext
                                          : fmt::format("{}, {}", below, above);
 }
 
-std::optional<std::int64_t> resolve_keep(const PruneStep& step, const ModelSpec& spec, Diagnostics& diagnostics) {
-  const std::int64_t extent = step.axis->extent(spec);
-  const std::int64_t unit = std::max<std::int64_t>(1, step.axis->step(spec));
-  const PruneBlock& block = *step.block;
-  std::int64_t keep = 0;
-  if (block.keep) {
-    keep = *block.keep;
-  } else {
-    const double wish = *block.ratio * static_cast<double>(extent);
-    keep =
-        std::clamp<std::int64_t>(std::llround(wish / static_cast<double>(unit)) * unit, std::min(unit, extent), extent);
-  }
-  if (keep >= 1 && keep <= extent && (keep % unit == 0 || keep == extent)) return keep;
-  const std::string expected =
-      unit == 1 ? fmt::format("1 to {}", extent) : fmt::format("a multiple of {} up to {}", unit, extent);
-  diagnostics.error(block.keep_where, "prune",
-                    keep > extent || keep < 1
-                        ? fmt::format("keep of axis '{}' is out of range", step.axis_name)
-                        : fmt::format("keep of axis '{}' is not a size it can give", step.axis_name),
-                    std::to_string(keep), fmt::format("{} (nearest: {})", expected, nearest_keeps(keep, unit, extent)));
-  return std::nullopt;
+std::int64_t step_of(const PruningAxis& axis, const ModelSpec& spec) {
+  return std::max<std::int64_t>(1, axis.step(spec));
 }
 
 // The layers with a part that earlier steps left, as numbers of the teacher's layers with that part.
@@ -208,11 +191,16 @@ void check_blocks(const Plan& plan) {
 
 // Every student tensor must have the shape that the selections leave of its source.
 void check_shapes(const Plan& plan) {
+  std::map<std::pair<std::int64_t, DimProduct>, std::int64_t> known;  // a layer's tensors share their dimensions
   for (const Parameter& parameter : parameters(plan.student)) {
     const Parameter source = source_of(plan, parameter);
     for (std::size_t d = 0; d < parameter.dims.size(); ++d) {
-      const auto kept = kept_positions(plan, source.layer, source.dims[d]);
-      const std::int64_t left = kept ? static_cast<std::int64_t>(kept->size()) : source.shape[d];
+      const auto [entry, added] = known.try_emplace({source.layer, source.dims[d]}, source.shape[d]);
+      if (added) {
+        if (const auto kept = kept_positions(plan, source.layer, source.dims[d]))
+          entry->second = static_cast<std::int64_t>(kept->size());
+      }
+      const std::int64_t left = entry->second;
       if (left != parameter.shape[d]) {
         fail("the axes' selections and specs disagree on {}, dimension {}; got {} kept positions; expected {}",
              parameter.name, d, left, parameter.shape[d]);
@@ -222,6 +210,47 @@ void check_shapes(const Plan& plan) {
 }
 
 }  // namespace
+
+bool legal_keep(const PruningAxis& axis, const ModelSpec& spec, std::int64_t keep) {
+  const std::int64_t extent = axis.extent(spec);
+  return keep >= 1 && keep <= extent && (keep % step_of(axis, spec) == 0 || keep == extent);
+}
+
+std::string legal_keeps(const PruningAxis& axis, const ModelSpec& spec, std::int64_t wish) {
+  const std::int64_t extent = axis.extent(spec), unit = step_of(axis, spec);
+  const std::string sizes =
+      unit == 1 ? fmt::format("1 to {}", extent) : fmt::format("a multiple of {} up to {}", unit, extent);
+  return fmt::format("{} (nearest: {})", sizes, nearest_keeps(wish, unit, extent));
+}
+
+std::optional<std::int64_t> resolve_keep(const PruneStep& step, const ModelSpec& spec, Diagnostics& diagnostics) {
+  const std::int64_t extent = step.axis->extent(spec), unit = step_of(*step.axis, spec);
+  const PruneBlock& block = *step.block;
+  ESPALIER_CHECK(block.keep || block.ratio, "a block whose size is still to be searched");
+  std::int64_t keep = 0;
+  if (block.keep) {
+    keep = *block.keep;
+  } else {
+    const double wish = *block.ratio * static_cast<double>(extent);
+    keep =
+        std::clamp<std::int64_t>(std::llround(wish / static_cast<double>(unit)) * unit, std::min(unit, extent), extent);
+  }
+  if (legal_keep(*step.axis, spec, keep)) return keep;
+  diagnostics.error(block.keep_where, "prune",
+                    keep > extent || keep < 1
+                        ? fmt::format("keep of axis '{}' is out of range", step.axis_name)
+                        : fmt::format("keep of axis '{}' is not a size it can give", step.axis_name),
+                    std::to_string(keep), legal_keeps(*step.axis, spec, keep));
+  return std::nullopt;
+}
+
+ModelSpec shrunk(const ModelSpec& spec, const PruningAxis& axis, const std::string& axis_name, std::int64_t keep) {
+  Plan plan;
+  plan.teacher = plan.student = spec;
+  plan.layer_of = all_of(static_cast<std::int64_t>(spec.layers.size()));
+  apply(plan, {&axis, nullptr, axis_name, nullptr}, keep);
+  return std::move(plan.student);
+}
 
 Plan make_plan(const ModelSpec& teacher, const std::vector<PruneStep>& steps, Diagnostics& diagnostics) {
   Plan plan;

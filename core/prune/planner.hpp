@@ -31,4 +31,16 @@ Selection in_teacher_numbers(const Plan& plan, const AxisInfo& info, const std::
 // checked (counts, order, range, the spec against the selection); a broken promise is an Error that names the axis.
 Plan make_plan(const ModelSpec& teacher, const std::vector<PruneStep>& steps, Diagnostics& diagnostics);
 
+// The spec that one step leaves when it keeps `keep` units, which must be legal: what make_plan does to its student
+// without scores, but not checked tensor by tensor, for searches over many sizes.
+ModelSpec shrunk(const ModelSpec& spec, const PruningAxis& axis, const std::string& axis_name, std::int64_t keep);
+
+bool legal_keep(const PruningAxis& axis, const ModelSpec& spec, std::int64_t keep);
+
+// "a multiple of 8 up to 48 (nearest: 24, 32)": what an axis can give where `wish` was asked for.
+std::string legal_keeps(const PruningAxis& axis, const ModelSpec& spec, std::int64_t wish);
+
+// The target of a [[prune]] block in units; a `ratio` is rounded to the nearest legal size. nullopt: reported.
+std::optional<std::int64_t> resolve_keep(const PruneStep& step, const ModelSpec& spec, Diagnostics& diagnostics);
+
 }  // namespace espalier

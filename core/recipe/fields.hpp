@@ -76,6 +76,43 @@ void visit_fields(V& v, ExportBlock& block) {
 }
 
 template <class V>
+void visit_fields(V& v, SearchAxis& axis) {
+  v.required("axis", axis.axis, any());
+  v.list("keep", axis.keep, above(0));
+  v.optional("ratio_of", axis.ratio_of, any());
+  v.optional("from", axis.from, at_least(1));
+  v.optional("to", axis.to, at_least(1));
+  v.optional("step", axis.step, at_least(1));
+  v.optional("max_removed", axis.max_removed, between(0, 1));
+}
+
+template <class V>
+void visit_fields(V& v, SearchBudget& budget) {
+  v.required("by", budget.by,
+             one_of({"parameters", "non_embedding_parameters", "memory", "kv_bytes_per_token", "flops_per_token"}));
+  v.amount("target", budget.target);
+  v.amount("at_least", budget.at_least);
+  v.amount("at_most", budget.at_most);
+  v.optional("tolerance", budget.tolerance, between(0, 1));
+  v.optional("batch", budget.batch, at_least(1));
+  v.optional("sequence", budget.sequence, at_least(1));
+  v.optional("dtype", budget.dtype, one_of({"float32", "bfloat16", "float16"}));
+}
+
+template <class V>
+void visit_fields(V& v, SearchBlock& search) {
+  v.blocks("axes", search.axes, "a list of { axis = \"…\", keep = [ … ] }");
+  v.blocks("budget", search.budget, "a list of { by = \"…\", at_most = … }");
+  v("data", search.data, "", one_of({"", "valid", "calibration"}));
+  v("windows", search.windows, 64, at_least(0));
+  v("top_k", search.top_k, 20, at_least(0));
+  v.list("rounds", search.rounds, at_least(1));
+  v("keep", search.keep, 0.5, share());
+  v("save_every", search.save_every, 0, at_least(0));
+  v("throughput", search.throughput, false, any());
+}
+
+template <class V>
 void visit_fields(V& v, SpecFields& spec) {
   v.required("family", spec.family, one_of(spec_families()));
   // Far beyond every published model, and every product of extents stays inside 63 bits.

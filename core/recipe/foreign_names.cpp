@@ -81,6 +81,10 @@ constexpr ForeignName kForeignNames[] = {
     {"train", "temperature", "losses = [ { temperature = … } ]"},
     {"train", "seq_length", "seq_length in [data]"},
     {"eval", "num_fewshot", "shots"},
+    {"search", "max_width_pruning", "axes = [ { max_removed = … } ]"},
+    {"search", "max_depth_pruning", "axes = [ { max_removed = … } ]"},
+    {"search", "params", "budget = [ { by = \"parameters\", at_most = … } ]"},
+    {"search", "memory_mb", "budget = [ { by = \"memory\", at_most = … } ]"},
     {"export", "torch_dtype", "dtype"},
     {"export", "max_shard_size", "shard_size"},
 };

@@ -7,6 +7,7 @@
 #include "core/base/strings.hpp"
 #include "core/recipe/document.hpp"
 #include "core/recipe/fields.hpp"
+#include "core/recipe/search_reader.hpp"
 #include "core/recipe/table_reader.hpp"
 
 namespace espalier {
@@ -27,17 +28,23 @@ class RecipeReader {
     train("correct", recipe.correct, recipe.data);
     with_fields("score", recipe.score, recipe.data);
     prune(recipe.prune);
+    search(recipe.search);
+    if (recipe.search && recipe.score.rounds > 1) {
+      diagnostics_.error(recipe.search->where, "search", "and rounds of [score] exclude each other",
+                         fmt::format("rounds = {}", recipe.score.rounds), "one of them");
+    }
     train("distill", recipe.distill, recipe.data);
     if (recipe.prunes_original()) prune_from_original(recipe, recipe.correct->prune_from_where);
     with_fields("eval", recipe.eval, recipe.data);
     with_fields("export", recipe.export_block);
     locked(recipe.locked);
-    for (const char* later : {"search", "sweep", "teacher_cache"}) {
+    for (const char* later : {"sweep", "teacher_cache"}) {
       if (const TomlNode* node = take(later)) {
         diagnostics_.error(node->where, later, "is not supported in this version", "", "no such table");
       }
     }
     top_.finish();
+    check_search(recipe, diagnostics_);
   }
 
  private:
@@ -201,11 +208,21 @@ class RecipeReader {
       block.keep_where = reader.where(reader.has("keep") ? "keep" : "ratio");
       if (reader.has("keep") && reader.has("ratio")) {
         reader.error("ratio", "and keep exclude each other", "", "one of them");
-      } else if (!reader.has("keep") && !reader.has("ratio")) {
-        diagnostics_.error(element.where, "prune", "has no target", "", "keep = … (units) or ratio = … (share kept)");
       }
       blocks.push_back(std::move(block));
     }
+  }
+
+  void search(std::optional<SearchBlock>& block) {
+    const TomlNode* node = table("search");
+    if (!node) return;
+    SearchBlock search;
+    search.where = node->where;
+    TableReader reader(*node, "search", "", diagnostics_);
+    visit_fields(reader, search);
+    search.rounds_where = reader.where("rounds");
+    reader.finish();
+    block = std::move(search);
   }
 
   void locked(std::map<std::string, std::string>& locked) {

@@ -11,6 +11,7 @@
 
 #include "core/base/files.hpp"
 #include "core/recipe/component.hpp"
+#include "core/recipe/search_block.hpp"
 #include "espalier/sdk/spec.hpp"
 
 namespace espalier {
@@ -46,7 +47,7 @@ struct ScoreBlock {
 struct PruneBlock {
   Component axis;
   Component metric;
-  std::optional<std::int64_t> keep;
+  std::optional<std::int64_t> keep;  // neither: [search] chooses
   std::optional<double> ratio;
   Where where, keep_where;  // of the block; of keep or ratio
 };
@@ -109,6 +110,7 @@ struct Recipe {
   std::optional<TrainBlock> correct;
   ScoreBlock score;
   std::vector<PruneBlock> prune;
+  std::optional<SearchBlock> search;  // chooses the keep of every [[prune]] block that its axes name
   std::optional<TrainBlock> distill;
   // The teacher is cut as it is given, and only distillation sees the corrected one.
   bool prunes_original() const { return correct && correct->prune_from == "original"; }
@@ -132,5 +134,6 @@ Recipe parse_recipe(const fs::path& file, const Overrides& overrides, Diagnostic
 // field with its value; `fields` gives a component's field list.
 using FieldsOf = std::function<std::vector<FieldInfo>(const ComponentBlock&)>;
 std::string to_toml(const Recipe& recipe, const FieldsOf& fields);
+std::string search_text(const SearchBlock& search);  // the table alone
 
 }  // namespace espalier

@@ -24,7 +24,7 @@ TableReader::TableReader(const TomlNode& node, std::string table, std::string in
     : node_(node), table_(std::move(table)), inner_(std::move(inner)), diagnostics_(diagnostics) {}
 
 const TomlNode* TableReader::take(const char* key) {
-  known_.emplace_back(key);
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.emplace_back(key);
   const TomlEntry* entry = node_.find(key);
   return entry ? &entry->node : nullptr;
 }
@@ -32,6 +32,14 @@ const TomlNode* TableReader::take(const char* key) {
 Where TableReader::where(const char* key) const {
   const TomlEntry* entry = node_.find(key);
   return entry ? entry->node.where : node_.where;
+}
+
+std::vector<Where> TableReader::element_places(const char* key) const {
+  std::vector<Where> places;
+  const TomlEntry* entry = node_.find(key);
+  if (entry == nullptr) return places;
+  for (const TomlNode& element : entry->node.list) places.push_back(element.where);
+  return places;
 }
 
 void TableReader::error(const char* key, const std::string& what, const std::string& got, const std::string& expected) {
@@ -99,6 +107,18 @@ void TableReader::bytes(const char* key, std::int64_t& field, std::int64_t fallb
   }
   if (parsed < 1) return error(key, "is not a size", describe(*node), expected);
   field = parsed;
+}
+
+void TableReader::amount(const char* key, std::optional<double>& field) {
+  const TomlNode* node = take(key);
+  if (!node) return;
+  const std::string* text = text_of(*node);
+  if (!text) return optional(key, field, above(0));
+  try {
+    field = static_cast<double>(parse_bytes(*text));
+  } catch (const Error&) {
+    error(key, "is not a size", describe(*node), "a size such as \"24GB\", or a number above 0");
+  }
 }
 
 void TableReader::sources(const char* key, std::vector<SourceBlock>& field) {

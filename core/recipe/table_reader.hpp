@@ -50,13 +50,36 @@ class TableReader {
     reader.finish();
   }
 
+  // A list of numbers; absent: empty.
+  void list(const char* key, std::vector<double>& field, const Limits& limits) { read(key, field, limits); }
+  void amount(const char* key, std::optional<double>& field);  // a number, or a size such as "24GB"
+  // A list of tables. `finish_block(reader, block)` takes places and holds the rules between a block's fields.
+  template <class Block>
+  void blocks(const char* key, std::vector<Block>& field, const char* expected) {
+    const TomlNode* node = take(key);
+    if (!node) return;
+    if (!node->is_list()) return wrong_type(key, *node, expected);
+    for (const TomlNode& element : node->list) {
+      if (!element.is_table()) {
+        wrong_type(key, element, expected);
+        continue;
+      }
+      TableReader reader(element, table_, key, diagnostics_);
+      Block& block = field.emplace_back();
+      visit_fields(reader, block);
+      finish_block(reader, block);
+      reader.finish();
+    }
+  }
+
   // Makes a component of a table whose key `name_key` holds its name; keys in `host_keys` are not options.
   Component make_component(const TomlNode& node, const char* name_key, const char* kind,
                            const std::vector<std::string>& host_keys);
 
   const TomlNode* take(const char* key);  // marks the key as known
   bool has(const char* key) const { return node_.find(key) != nullptr; }
-  Where where(const char* key) const;  // of the key's value, or of the table
+  Where where(const char* key) const;                        // of the key's value, or of the table
+  std::vector<Where> element_places(const char* key) const;  // of the elements of a list
   void error(const char* key, const std::string& what, const std::string& got, const std::string& expected);
   void missing(const char* key, const std::string& expected);
   void wrong_type(const char* key, const TomlNode& node, const std::string& expected);

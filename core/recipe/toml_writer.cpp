@@ -42,6 +42,23 @@ class TableWriter {
   }
   void tokens(const char* key, const std::optional<std::int64_t>& field) { optional(key, field, any()); }
   void bytes(const char* key, std::int64_t field, std::int64_t) { add(key, to_text(Value{field})); }
+  void list(const char* key, const std::vector<double>& field, const Limits&) {
+    if (field.empty()) return;
+    std::vector<std::string> numbers;
+    for (const double number : field) numbers.push_back(to_text(Value{number}));
+    add(key, list_text(numbers));
+  }
+  void amount(const char* key, const std::optional<double>& field) { optional(key, field, any()); }
+  template <class Block>
+  void blocks(const char* key, std::vector<Block>& blocks, const char*) {
+    std::vector<std::string> texts;
+    for (Block& block : blocks) {
+      TableWriter inner(fields_);
+      visit_fields(inner, block);
+      texts.push_back(inner.inline_table());
+    }
+    add(key, list_text(texts));
+  }
   void sources(const char* key, const std::vector<SourceBlock>& sources) {
     std::vector<std::string> texts;
     for (const SourceBlock& source : sources) {
@@ -164,6 +181,11 @@ std::string table_text(const char* header, Block& block, const FieldsOf& fields,
 
 }  // namespace
 
+std::string search_text(const SearchBlock& search) {
+  SearchBlock copy = search;
+  return table_text("[search]", copy, {});
+}
+
 std::string to_toml(const Recipe& recipe, const FieldsOf& fields) {
   Recipe copy = recipe;  // the field lists are shared with the reader and take fields by reference
   std::string text = head_text(copy, fields) + teacher_text(copy.teacher, fields);
@@ -171,6 +193,7 @@ std::string to_toml(const Recipe& recipe, const FieldsOf& fields) {
   if (copy.correct) text += table_text("[correct]", *copy.correct, fields, false);
   text += table_text("[score]", copy.score, fields, copy.data);
   for (const PruneBlock& block : copy.prune) text += prune_text(block, fields);
+  if (copy.search) text += search_text(*copy.search);
   if (copy.distill) text += table_text("[distill]", *copy.distill, fields, true);
   text += table_text("[eval]", copy.eval, fields, copy.data);
   text += table_text("[export]", copy.export_block, fields);

@@ -19,7 +19,7 @@ std::map<std::string, std::string> digests_of(Run& run) {
   if (!data.train.empty()) digests["data train"] = run.data_digest(DataPart::train);
   if (!run.data(DataPart::valid).empty()) digests["data valid"] = run.data_digest(DataPart::valid);
   for (const TaskSource& task : tasks_of(run)) digests["task " + task.file.string()] = digest_of_file(task.file);
-  for (const char* stage : {"score", "slice", "export"}) {
+  for (const char* stage : {"score", "search", "slice", "export"}) {
     if (const std::string output = run.output_of(stage); !output.empty()) digests[stage] = output;
   }
   return digests;

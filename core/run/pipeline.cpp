@@ -8,6 +8,7 @@
 #include "core/base/log.hpp"
 #include "core/base/strings.hpp"
 #include "core/run/lock.hpp"
+#include "core/run/search.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/tasks.hpp"
 #include "core/run/training.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 bool corrects(const Recipe& recipe) { return recipe.correct.has_value() || recipe.teacher.spec.has_value(); }
 bool prunes(const Recipe& recipe) { return !recipe.prune.empty(); }
+bool searches(const Recipe& recipe) { return recipe.search.has_value(); }
 bool distils(const Recipe& recipe) { return recipe.distill.has_value(); }
 bool always(const Recipe&) { return true; }
 bool evaluates(const Recipe& recipe) {
@@ -50,6 +52,8 @@ const std::vector<Stage>& stages() {
        [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training},
       {"score", "score the units of every axis", prunes, score_inputs, [](const RunFiles& f) { return f.scores(); },
        run_score},
+      {"search", "find the best shape inside the budgets", searches, search_inputs,
+       [](const RunFiles& f) { return f.search(); }, run_search, discard_search},
       {"plan", "choose what is kept", prunes, plan_inputs, [](const RunFiles& f) { return f.plan(); }, run_plan},
       {"slice", "write the student", prunes, slice_inputs,
        [](const RunFiles& f) { return f.student() / "config.json"; }, run_slice},

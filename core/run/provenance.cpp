@@ -32,6 +32,7 @@ nlohmann::json provenance_of(Run& run) {
   if (!run.recipe().prune.empty()) {
     const nlohmann::json plan = read_json(run.files().plan());
     json["scores_digest"] = run.output_of("score");
+    if (run.recipe().search) json["search_digest"] = run.output_of("search");
     json["selections"] = plan.at("selections");
     json["layer_of"] = plan.at("layer_of");
     for (const nlohmann::json& axis : plan.at("axes")) {  // whose units are not whole layers

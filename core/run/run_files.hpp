@@ -11,6 +11,8 @@ struct RunFiles {
   fs::path recipe() const { return root / "recipe.toml"; }
   fs::path lock() const { return root / "recipe.lock.toml"; }
   fs::path plan() const { return root / "plan.json"; }
+  fs::path search() const { return root / "search.json"; }
+  fs::path search_work() const { return root / "search"; }  // one folder for each candidate, while they compete
   fs::path scores() const { return root / "scores"; }
   fs::path teacher() const { return root / "teacher"; }  // after [correct]
   fs::path student() const { return root / "student"; }  // as sliced, before distillation

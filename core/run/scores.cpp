@@ -18,6 +18,14 @@ namespace {
 // Units that go as one run in a round: what the counts of the recipe say. A block that keeps everything has runs of 1.
 std::int64_t run_of(const Run& run, std::size_t block, const AxisInfo& axis, std::int64_t round) {
   const PruneBlock& prune = run.recipe().prune[block];
+  if (run.recipe().search) {
+    Diagnostics diagnostics;
+    diagnostics.error(
+        prune.metric->where, prune.metric->table,
+        fmt::format("metric '{}' scores runs of {}s, whose length [search] changes", prune.metric->name, axis.unit), "",
+        fmt::format("a metric that scores {}s one by one", axis.unit));
+    diagnostics.throw_if_any();
+  }
   const Plan plan = plan_from_config(run);
   const AxisSelection& target = plan.selections.at(block);
   const auto units = static_cast<std::int64_t>(layers_with(plan.teacher, axis.part).size());

@@ -15,6 +15,9 @@ std::string run_correct(Run& run);
 std::string score_inputs(Run& run);
 std::string run_score(Run& run);
 
+std::string search_inputs(Run& run);
+std::string run_search(Run& run);
+
 std::string plan_inputs(Run& run);
 std::string run_plan(Run& run);
 
@@ -37,6 +40,9 @@ std::string tokenizer_name(const Run& run);  // for reports: no path
 
 // Counts only, without scores or weights: what `espalier plan` shows.
 Plan plan_from_config(const Run& run);
+// The student by counts alone; of a search, its first candidate. RecipeError when a size is none that an axis can give,
+// or no shape meets the budgets.
+ModelSpec planned_student(const Run& run);
 // The plan that recipe and saved scores lead to; and what it is after some of the rounds, whose scores are there.
 Plan plan_from_scores(const Run& run);
 Plan plan_after_round(const Run& run, std::int64_t round);

@@ -61,6 +61,13 @@ std::string training_digest(Run& run, const TrainBlock& block) {
 
 TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
                          WeightSource* teacher) {
+  const TrainResult result = train_at(run, block, {training_files(run, stage), stage}, student, teacher);
+  run.ledger().resumed(stage, result.earlier_seconds);
+  return result;
+}
+
+TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& place, Model& student,
+                     WeightSource* teacher) {
   TrainJob job;
   job.student = &student;
   for (const LossBlock& loss : block.losses) add_loss(run, loss, job);
@@ -68,16 +75,16 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
   if (teacher == nullptr && needs_teacher(job)) {
     reject(
         "[{}] a loss compares with a teacher, but there is none to compare with; expected losses on the labels alone",
-        stage);
+        place.label);
   }
   job.scheduler = run.registry().scheduler(*block.scheduler, run.host());
-  job.plan = plan_of(block, stage);
+  job.plan = plan_of(block, place.label);
+  job.plan.horizon = place.horizon;
   const TrainingStream stream(run.data(DataPart::train), block.seq_length, run.recipe().seed);
   job.data = &stream;
-  const TrainingFiles files = training_files(run, stage);
-  job.checkpoints = files.checkpoints;
-  job.metrics = files.metrics;
-  job.events = files.events;
+  job.checkpoints = place.files.checkpoints;
+  job.metrics = place.files.metrics;
+  job.events = place.files.events;
   if (block.eval_every > 0 && !run.data(DataPart::valid).empty()) {
     job.evaluate = [&run, &block](Model& model) {
       EvalOptions options;
@@ -86,9 +93,7 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
       return evaluate(model, run.data(DataPart::valid), options).nll;
     };
   }
-  const TrainResult result = train(job);
-  run.ledger().resumed(stage, result.earlier_seconds);
-  return result;
+  return train(job);
 }
 
 TrainingFiles training_files(const Run& run, const std::string& stage) {

@@ -17,11 +17,22 @@ std::string training_digest(Run& run, const TrainBlock& block);
 TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
                          WeightSource* teacher);
 
-// Where a training stage ("correct" or "distill") keeps its checkpoints and its log. The run's main training has the
-// plain names; a correction before a distillation stands beside it. TensorBoard's events have a folder for each stage.
+// Where a training keeps its checkpoints and its logs, and how it is told of. Empty `events`: none for TensorBoard.
 struct TrainingFiles {
   fs::path checkpoints, metrics, events;
 };
+struct TrainingPlace {
+  TrainingFiles files;
+  std::string label;
+  std::int64_t horizon = 0;  // steps of the whole schedule, of which the block's are the first; 0: these are all
+};
+
+// The same for a training that is no stage of its own.
+TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& place, Model& student,
+                     WeightSource* teacher);
+
+// Where a training stage ("correct" or "distill") keeps its checkpoints and its log. The run's main training has the
+// plain names; a correction before a distillation stands beside it.
 TrainingFiles training_files(const Run& run, const std::string& stage);
 void discard_training(const Run& run, const std::string& stage);
 

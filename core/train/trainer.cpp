@@ -278,7 +278,8 @@ class Session {
 
   double learning_rate() const {
     const std::int64_t per_step = plan_.global_batch * plan_.seq_length;
-    const double rate = job_.scheduler->at({state_.step, plan_.steps, state_.tokens, plan_.steps * per_step});
+    const std::int64_t course = plan_.horizon > 0 ? plan_.horizon : plan_.steps;
+    const double rate = job_.scheduler->at({state_.step, course, state_.tokens, course * per_step});
     if (!std::isfinite(rate) || rate < 0.0) {
       fail("{}: step {}: the scheduler's learning rate cannot be used; got {}; expected a finite number, 0 or more",
            plan_.label, state_.step + 1, rate);

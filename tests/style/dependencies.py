@@ -24,6 +24,7 @@ RANKS = [
     ["forward"],
     ["eval"],
     ["importance", "prune", "train"],
+    ["search"],
     ["run", "report", "scaffold"],
     ["check"],
     ["cli"],

@@ -93,3 +93,21 @@ TEST_CASE("extents of dimensions and taps") {
   CHECK_THROWS_AS(extent_of(spec, -1, Dim::ffn), InternalError);
   CHECK_THROWS_AS(extent_of(spec, 1, Dim::ffn), InternalError);
 }
+
+TEST_CASE("one tensor that is looked up is that of the whole table, and a missing one is none") {
+  for (const char* family : {"llama", "qwen2", "qwen3", "nemotron"}) {
+    CAPTURE(family);
+    ModelSpec spec = small(family);
+    spec.layers.push_back(spec.layers.front());
+    spec.layers.back().ffn = 5;
+    for (const Parameter& expected : parameters(spec)) {
+      CAPTURE(expected.name);
+      const std::optional<Parameter> found = find_parameter(spec, expected.role, expected.layer);
+      REQUIRE(found.has_value());
+      CHECK(found->name == expected.name);
+      CHECK(found->shape == expected.shape);
+    }
+  }
+  CHECK(!find_parameter(small("nemotron"), Role::gate, 0).has_value());
+  CHECK(!find_parameter(small("llama"), Role::final_norm, 0).has_value());
+}
