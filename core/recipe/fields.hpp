@@ -57,7 +57,10 @@ void visit_fields(V& v, TrainBlock& train, bool distills) {
   v("eval_windows", train.eval_windows, 64, at_least(1));
   v("log_every", train.log_every, 10, at_least(1));
   if (distills) v("init", train.init, "pruned", one_of({"pruned", "random"}));
-  if (distills) v.path("teacher", train.teacher, "");
+  if (distills) {
+    v.path("teacher", train.teacher, "");
+    v.path("teacher_config", train.teacher_config, "");
+  }
   if (!distills) v("prune_from", train.prune_from, "corrected", one_of({"corrected", "original"}));
 }
 

@@ -32,31 +32,37 @@ Run::Run(Recipe recipe, const Registry& registry, Compute compute)
       host_(recipe_.seed),
       ledger_(files_) {}
 
-fs::path Run::teacher_config() const {
-  const TeacherBlock& teacher = recipe_.teacher;
-  if (!teacher.config.empty() && !fs::exists(teacher.path)) return teacher.config;
-  return checkpoint_folder(teacher.path) / kConfigFile;
+namespace {
+
+// The folder's config.json; where there is no such folder yet, the one that the recipe names.
+fs::path config_of(const fs::path& folder, const fs::path& named) {
+  return named.empty() || fs::exists(folder) ? checkpoint_folder(folder) / kConfigFile : named;
 }
 
-ModelSpec Run::teacher_spec() const {
-  const TeacherBlock& teacher = recipe_.teacher;
-  if (teacher.spec) return *teacher.spec;
-  const fs::path path = teacher_config();
+// The spec of a model that the recipe names. A folder that is there must have the architecture of the config beside it.
+ModelSpec spec_of(const fs::path& folder, const fs::path& named) {
+  const fs::path path = config_of(folder, named);
   const ModelSpec spec = read_spec(read_json(path), path.string());
-  if (teacher.config.empty() || path == teacher.config) return spec;
-  const nlohmann::json got = spec_to_json(spec),
-                       expected = spec_to_json(read_spec(read_json(teacher.config), teacher.config.string()));
+  if (named.empty() || path == named) return spec;
+  const nlohmann::json got = spec_to_json(spec), expected = spec_to_json(read_spec(read_json(named), named.string()));
   for (const auto& [key, value] : expected.items()) {
     if (got[key] == value || key == "max_positions") continue;  // revisions of one model differ in that
-    fail("{}: not the architecture of {}; got {} = {}; expected {}", path.string(), teacher.config.string(), key,
+    fail("{}: not the architecture of {}; got {} = {}; expected {}", path.string(), named.string(), key,
          got[key].dump(), value.dump());
   }
   return spec;
 }
 
+}  // namespace
+
+ModelSpec Run::teacher_spec() const {
+  const TeacherBlock& teacher = recipe_.teacher;
+  return teacher.spec ? *teacher.spec : spec_of(teacher.path, teacher.config);
+}
+
 at::ScalarType Run::teacher_dtype() const {
   if (recipe_.teacher.spec) return at::kFloat;
-  const fs::path path = teacher_config();
+  const fs::path path = config_of(recipe_.teacher.path, recipe_.teacher.config);
   const nlohmann::json config = read_json(path);
   for (const char* key : {"dtype", "torch_dtype"}) {
     if (config.contains(key) && config[key].is_string())
@@ -90,7 +96,7 @@ const Checkpoint& Run::distill_teacher() {
 
 ModelSpec Run::distill_teacher_spec() const {
   if (!recipe_.has_distill_teacher()) return teacher_spec();
-  return read_folder_spec(checkpoint_folder(recipe_.distill->teacher));
+  return spec_of(recipe_.distill->teacher, recipe_.distill->teacher_config);
 }
 
 const Checkpoint& Run::student() {

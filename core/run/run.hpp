@@ -71,7 +71,6 @@ class Run {
   void set_output(const std::string& stage, const std::string& digest) { outputs_[stage] = digest; }
 
  private:
-  fs::path teacher_config() const;
   Recipe recipe_;
   const Registry& registry_;
   Compute compute_;

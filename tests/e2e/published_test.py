@@ -16,11 +16,17 @@ PUBLISHED = SOURCE / "recipes/published"
 TOTALS = {
     "nemotron-4-15b-to-minitron-8b.width": (15_628_775_424, 8_271_699_968),
     "nemotron-4-15b-to-minitron-4b.width": (15_628_775_424, 4_190_509_056),
+    "minitron-8b-to-minitron-4b.width": (8_271_699_968, 4_190_509_056),
     "llama-3.1-8b-to-4b.width": (8_030_261_248, 4_512_746_496),
     "llama-3.1-8b-to-4b.depth": (8_030_261_248, 4_540_469_248),
     "mistral-nemo-12b-to-8b.width": (12_247_782_400, 8_414_105_600),
     "qwen3-1.7b-to-1.1b.width": (1_720_574_976, 1_092_252_160),
     "llama-3.2-3b-to-2b.depth-width": (3_212_749_824, 2_105_797_120),
+}
+# Searches: candidates inside the budgets, and the parameters of the released one among them.
+SEARCHES = {
+    "nemotron-4-15b-to-minitron-8b.search": (15, 8_271_699_968),
+    "nemotron-4-15b-to-minitron-4b.search": (18, 4_190_509_056),
 }
 TEACHERS = {"nemotron-3-8b": 8_540_135_424, "qwen3-8b": 8_190_735_360}
 
@@ -36,7 +42,7 @@ class Published(unittest.TestCase):
 
     def test_every_recipe_gives_its_published_totals(self):
         recipes = {path.stem: path for path in PUBLISHED.glob("*.toml")}
-        self.assertEqual(sorted(recipes), sorted(TOTALS))
+        self.assertEqual(sorted(recipes), sorted([*TOTALS, *SEARCHES]))
         for name, (teacher, student) in TOTALS.items():
             with self.subTest(name):
                 started = time.monotonic()
@@ -44,6 +50,13 @@ class Published(unittest.TestCase):
                 self.assertEqual((result["teacher"]["parameters"], result["student"]["parameters"]), (teacher, student))
                 self.assertIn(f"{student:,}", recipes[name].read_text())
                 self.assertLess(time.monotonic() - started, 30)  # hours, if it read anything
+
+    def test_the_searches_have_the_papers_candidates(self):
+        for name, (count, released) in SEARCHES.items():
+            with self.subTest(name):
+                totals = [one["parameters"] for one in json.loads(plan(PUBLISHED / f"{name}.toml", "--json").stdout)["candidates"]]
+                self.assertEqual(len(totals), count)
+                self.assertIn(released, totals)
 
     def test_the_other_teachers_have_their_published_totals(self):
         with tempfile.TemporaryDirectory() as folder:
