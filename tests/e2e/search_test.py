@@ -92,7 +92,7 @@ class Search(Workspace):
         self.assertIn("tensor cores: a row is not a multiple of 64", text)
 
     def test_the_recipe_of_minitron_4b_plans_its_eighteen_candidates_from_a_config(self):
-        recipe = "recipes/search/nemotron-4-15b-to-minitron-4b.toml"
+        recipe = "recipes/published/nemotron-4-15b-to-minitron-4b.search.toml"
         done = subprocess.run(self.command("plan", recipe, "--json"), cwd=SOURCE, capture_output=True, text=True, timeout=60, check=True)
         shown = json.loads(done.stdout)
         self.assertEqual((shown["points"], len(shown["candidates"])), (240, 18))
