@@ -116,7 +116,7 @@ class Tasks(Workspace):
 
     def test_the_comparison_has_a_column_for_each_task(self):
         text = self.run_program("compare", "runs/student").stdout
-        self.assertRegex(text, r"accuracy +words +blanks\n")
+        self.assertRegex(text, r"accuracy +blanks +words\n")
         self.assertRegex(text, r"student, teacher +[01]\.\d{4} ± 0\.\d{4} +[01]\.\d{4}")
         both = json.loads(self.run_program("compare", "runs/student", "--json").stdout)
         self.assertEqual(both["runs"][0]["after"]["tasks"]["words"]["accuracy"], self.evaluation["tasks"]["words"]["accuracy"])
