@@ -135,6 +135,8 @@ class Search(Workspace):
         self.assertEqual([candidate["rank"] for candidate in self.table["candidates"]], list(range(1, 9)))
         last = [candidate["nll"][-1] for candidate in everyone["candidates"]]
         self.assertEqual(last, sorted(last))
+        before = [candidate["zero_shot_nll"] for candidate in everyone["candidates"]]
+        self.assertNotEqual(before, sorted(before))  # training changes the order: the first ranking is not enough
         # One long training from the start, without a stop between rounds, gives the same loss.
         once = self.table_of("runs/once", "search.keep=1.0", "search.rounds=[12_288]")
         self.assertEqual({candidate["name"]: candidate["nll"][0] for candidate in once["candidates"]},
@@ -169,9 +171,9 @@ class Search(Workspace):
         before = {candidate["name"]: candidate["zero_shot_nll"] for candidate in self.table["candidates"]}
         self.assertEqual(before, {candidate["name"]: candidate["zero_shot_nll"] for candidate in table["candidates"]})
 
-    def test_a_search_killed_at_ten_moments_ends_with_the_same_files(self):
+    def test_a_search_killed_at_six_moments_ends_with_the_same_files(self):
         draw = random.Random(4)
-        for kill in range(10):
+        for kill in range(6):
             child = subprocess.Popen(self.command("run", "search.toml", "--set", "output=runs/killed"), cwd=self.root,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:

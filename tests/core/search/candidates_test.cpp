@@ -37,7 +37,7 @@ TEST_CASE("sizes that an axis cannot give are told at their places, each once") 
         "r.toml:4:41: error: [search] keep of axis 'hidden' is out of range; got 33; expected 1 to 32 (nearest: 32)\n"
         "r.toml:5:39: error: [search] keep of axis 'heads' is not a size it can give; got 3; expected a multiple of 2 "
         "up to 4 (nearest: 2, 4)\n"
-        "r.toml:6:34: error: [search] step of axis 'ffn' is not one it can take; got 12; expected a multiple of 8\n"
+        "r.toml:6:33: error: [search] step of axis 'ffn' is not one it can take; got 12; expected a multiple of 8\n"
         "3 errors");
   const Searched range({"axis = \"layers\""}, "axes = [ { axis = \"layers\", from = 3, to = 5 } ]\n");
   CHECK(range.problems(small_llama()) ==
