@@ -90,10 +90,10 @@ int verb_plan(const Arguments& arguments) {
   if (!line.parse(arguments)) return 0;
   LoadedRecipe loaded = load_recipe(line.all("RECIPE").front(), line.overrides());
   const Run run(std::move(loaded.recipe), *loaded.registry, {at::kFloat, at::kCPU});
-  check_training(run, planned_student(run));
+  const Plan plan = plan_from_config(run);
+  check_training(run, plan.student);
   check_jobs(run);
   if (run.recipe().search) return show_candidates(run, line.json());
-  const Plan plan = plan_from_config(run);
   const std::string& dtype = run.recipe().export_block.dtype;
   const auto element = static_cast<std::int64_t>(
       c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));

@@ -38,9 +38,8 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
   // Sizes that no axis can give, metrics that cannot score theirs, and losses that do not suit the models are told
   // before anything heavy.
-  const ModelSpec student = planned_student(run);
+  check_training(run, plan_from_config(run).student);
   check_jobs(run);
-  check_training(run, student);
   if (line.has("dry-run")) {
     std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);
     return 0;

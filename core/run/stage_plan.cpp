@@ -7,13 +7,10 @@
 
 namespace espalier {
 
-Plan plan_from_config(const Run& run) { return PruneSteps(run).plan(run.teacher_spec()); }
-
-ModelSpec planned_student(const Run& run) {
-  if (!run.recipe().search) return plan_from_config(run).student;
+Plan plan_from_config(const Run& run) {
   PruneSteps steps(run);
-  steps.keep(candidates_from_config(run).list.front().keep);
-  return steps.plan(run.teacher_spec()).student;
+  if (run.recipe().search) steps.keep(candidates_from_config(run).list.front().keep);
+  return steps.plan(run.teacher_spec());
 }
 
 std::string plan_inputs(Run& run) {

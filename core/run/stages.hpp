@@ -38,11 +38,8 @@ std::string run_eval(Run& run);
 
 std::string tokenizer_name(const Run& run);  // for reports: no path
 
-// Counts only, without scores or weights: what `espalier plan` shows.
+// Counts only, without scores or weights: what `espalier plan` shows. With [search]: of the largest candidate.
 Plan plan_from_config(const Run& run);
-// The student by counts alone; of a search, its first candidate. RecipeError when a size is none that an axis can give,
-// or no shape meets the budgets.
-ModelSpec planned_student(const Run& run);
 // The plan that recipe and saved scores lead to; and what it is after some of the rounds, whose scores are there.
 Plan plan_from_scores(const Run& run);
 Plan plan_after_round(const Run& run, std::int64_t round);
