@@ -97,16 +97,16 @@ std::vector<TokenSource> sources_of(const CommandLine& line, const Wanted& wante
 
 nlohmann::json measure(WeightSource& weights, const std::string& model, const std::vector<TokenSource>& sources,
                        const std::vector<ChoiceTask>& tasks, const Tokenizer& tokenizer, const EvalOptions& options) {
-  nlohmann::json json = model_to_json(model, weights.compute(), options.tokenizer);
+  nlohmann::json measured = model_to_json(model, weights.compute(), options.tokenizer);
   if (!sources.empty()) {
     const EvalResult result = evaluate(weights, sources, options);
-    json = eval_to_json(result, model, weights.compute(), sources, options);
-    json["tokens_per_s"] = static_cast<double>(result.all.tokens) / std::max(result.seconds, 1e-9);
+    measured = eval_to_json(result, model, weights.compute(), sources, options);
+    measured["tokens_per_s"] = static_cast<double>(result.all.tokens) / std::max(result.seconds, 1e-9);
   }
   for (const ChoiceTask& task : tasks) {
-    json["tasks"][task.source().name] = task_to_json(evaluate_task(weights, task), task, tokenizer, weights.spec());
+    measured["tasks"][task.source().name] = task_to_json(evaluate_task(weights, task), task, tokenizer, weights.spec());
   }
-  return json;
+  return measured;
 }
 
 }  // namespace

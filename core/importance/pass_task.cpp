@@ -13,15 +13,15 @@ namespace espalier {
 namespace {
 
 // Log-probabilities of a task's choices for the whole model ([0]) and for every variant.
-using Sums = std::vector<std::vector<double>>;
+using ChoiceSums = std::vector<std::vector<double>>;
 
-Sums try_task(WeightSource& weights, const ChoiceTask& task, const std::vector<Skip>& skips,
-              const ScoreOptions& options) {
+ChoiceSums try_task(WeightSource& weights, const ChoiceTask& task, const std::vector<Skip>& skips,
+                    const ScoreOptions& options) {
   const ModelSpec& spec = weights.spec();
   const std::size_t variants = skips.size() + 1;
   const TaskBatches batches = task.batches(kTaskBatchTokens);
   const std::int64_t tile_bytes = options.tile_bytes / static_cast<std::int64_t>(variants);
-  Sums sums(variants, std::vector<double>(task.choices()));
+  ChoiceSums sums(variants, std::vector<double>(task.choices()));
   SkippingWalk walk(weights, skips);
   ProgressBar progress("task " + task.source().name, static_cast<std::int64_t>(batches.size()));
   for (std::size_t first = 0; first < batches.size();) {
@@ -47,8 +47,8 @@ Sums try_task(WeightSource& weights, const ChoiceTask& task, const std::vector<S
   return sums;
 }
 
-void show(const ModelSpec& spec, Sites& sites, const std::vector<Skip>& skips, const ChoiceTask& task,
-          const Sums& sums) {
+void show_accuracies(const ModelSpec& spec, Sites& sites, const std::vector<Skip>& skips, const ChoiceTask& task,
+                     const ChoiceSums& sums) {
   const auto accuracy = [&](std::size_t variant) {
     return static_cast<double>(task.right(sums[variant], sites.needs().task.length_normalised)) /
            static_cast<double>(task.items());
@@ -79,8 +79,8 @@ void observe_tasks(WeightSource& weights, const std::vector<Sites*>& sites, cons
     const fs::path file = which.first;
     const ChoiceTask task({file.filename().string(), file, which.second, options.seed}, tokenizer, spec);
     const std::vector<Skip> skips = skips_of(spec, asking);
-    const Sums sums = try_task(weights, task, skips, options);
-    for (Sites* one : asking) show(spec, *one, skips, task, sums);
+    const ChoiceSums sums = try_task(weights, task, skips, options);
+    for (Sites* one : asking) show_accuracies(spec, *one, skips, task, sums);
   }
 }
 

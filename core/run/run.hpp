@@ -43,8 +43,8 @@ class Run {
   Compute compute() const { return compute_; }
   Ledger& ledger() { return ledger_; }
 
-  // The spec of the teacher, from config.json alone: the folder's, or where there is no such folder yet the one that the
-  // recipe names.
+  // The spec of the teacher, from config.json alone: the folder's, or where there is no such folder yet the one that
+  // the recipe names.
   ModelSpec teacher_spec() const;
   at::ScalarType teacher_dtype() const;  // float32 when the config does not say
   // The teacher as the recipe names it, before any correction. Error when the recipe starts from a spec.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -110,9 +111,9 @@ TEST_CASE("a bare name is looked for, and where is told when it is not found") {
                                folders[3].string();
   CHECK_THROWS_WITH(load_plugins({"mine"}, registry),
                     ("mine: no such plugin; expected libmine.so in one of" + searched).c_str());
-  CHECK_THROWS_WITH(
-      load_plugins({"build/libmine.so"}, registry),
-      ("build/libmine.so: no such plugin; got no file " + (fs::current_path() / "build/libmine.so").string() +
-       "; expected a path to a library, or a bare name that is searched for")
-          .c_str());
+  CHECK_THROWS_WITH(load_plugins({"build/libmine.so"}, registry),
+                    ("build/libmine.so: no such plugin; got no file " +
+                     (std::filesystem::current_path() / "build/libmine.so").string() +
+                     "; expected a path to a library, or a bare name that is searched for")
+                        .c_str());
 }

@@ -146,7 +146,8 @@ TEST_CASE("what a killed run left half-written is removed at the next start") {
   CHECK(folders(folder.path()) == std::vector<std::string>{"iter_0000003", "latest"});
 }
 
-TEST_CASE("a run that was killed before it removed old checkpoints removes them at the next start, though it has ended") {
+TEST_CASE(
+    "a run that was killed before it removed old checkpoints removes them at the next start, though it has ended") {
   const reference::TemporaryFolder folder;
   save_three(folder.path(), 3);
   fs::remove(folder.path() / "latest");

@@ -39,7 +39,7 @@ struct Needs {
   // Axes with AxisInfo::one_run, block_io, probe and task: score whole runs of Site::run units. Else units one by one,
   // and the axis adds up what a run's units score.
   bool runs = false;
-  TaskNeeds task;
+  TaskNeeds task = {};
 };
 
 // The place whose units an instance scores.

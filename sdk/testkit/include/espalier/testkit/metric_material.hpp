@@ -43,7 +43,7 @@ struct Material {
 // Owns what an Observation refers to.
 struct Exhibit {
   std::int64_t layer = 0, unit = 0;
-  at::Tensor input, output, gradient, readers;
+  at::Tensor input = {}, output = {}, gradient = {}, readers = {};
   double probed = 0.0, base = 0.0;  // what probe and task measured
   Observation observation() const {
     return {.layer = layer,
