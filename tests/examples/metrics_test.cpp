@@ -40,7 +40,7 @@ AxisInfo depth() {
 }
 
 void observe(ImportanceMetric& metric, const at::Tensor& input, const at::Tensor& output = {}, std::int64_t layer = 0) {
-  metric.observe({.layer = layer, .unit = 0, .input = input, .output = output, .gradient = {}, .readers = {}});
+  metric.observe({.layer = layer, .unit = layer, .input = input, .output = output, .gradient = {}, .readers = {}});
 }
 
 // (batch 2, seq 2, units 3, channels 1)

@@ -90,7 +90,14 @@ TEST_CASE("extents of dimensions and taps") {
   CHECK(extent_of(spec, 0, dims_of(Tap::norm_output)) == 8);
   CHECK(extent_of(spec, 0, dims_of(Tap::fc2_input)) == 10);
   CHECK(dims_of(Tap::none).empty());
-  CHECK_THROWS_AS(extent_of(spec, -1, Dim::ffn), InternalError);
+  CHECK(extent_of(spec, -1, Dim::ffn) == 10);  // what all layers share
+  ModelSpec uneven = spec;
+  uneven.layers.push_back(spec.layers[0]);
+  uneven.layers[1].ffn = 8;
+  CHECK_THROWS_WITH_AS(extent_of(uneven, -1, Dim::ffn),
+                       "layers differ in ffn; got 10 and 8; expected one extent for what all layers share", Error);
+  uneven.layers[1].mlp = false;
+  CHECK(extent_of(uneven, -1, Dim::ffn) == 10);
   CHECK_THROWS_AS(extent_of(spec, 1, Dim::ffn), InternalError);
 }
 

@@ -31,7 +31,7 @@ TEST_CASE("every difference is told at once, and how to rebuild") {
   CHECK_THROWS_WITH_AS(
       check_stamp(path),
       (path + ": was built for a different host\n"
-              "         abi      got 999            expected 1\n"
+              "         abi      got 999            expected 2\n"
               "         cc       got gcc3           expected " ESPALIER_COMPILER "\n"
               "         std      got 98             expected nothing\n"
               "  note: rebuild it with this program's SDK: cmake --build BUILD_FOLDER --target wrong_abi")

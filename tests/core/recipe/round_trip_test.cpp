@@ -74,6 +74,7 @@ deduplicate = false
 samples = 1024
 seq_length = 1024
 micro_batch = 1
+rounds = 1
 
 [[prune]]
 axis = "ffn"
