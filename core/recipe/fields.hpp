@@ -92,7 +92,8 @@ void visit_fields(V& v, SearchAxis& axis) {
 template <class V>
 void visit_fields(V& v, SearchBudget& budget) {
   v.required("by", budget.by,
-             one_of({"parameters", "non_embedding_parameters", "memory", "kv_bytes_per_token", "flops_per_token"}));
+             one_of({"parameters", "non_embedding_parameters", "memory", "kv_bytes_per_token", "flops_per_token",
+                     "throughput"}));
   v.amount("target", budget.target);
   v.amount("at_least", budget.at_least);
   v.amount("at_most", budget.at_most);

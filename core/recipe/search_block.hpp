@@ -27,13 +27,14 @@ struct SearchAxis {
   std::vector<Where> keep_where;            // of each element of keep
 };
 
-// A bound on one number of a candidate. `target` and `tolerance` stand for target · (1 ± tolerance).
+// A bound on one number of a candidate: counted, or for `throughput` measured (tokens per second). `target` and
+// `tolerance` stand for target · (1 ± tolerance).
 struct SearchBudget {
   std::string by;
   std::optional<double> target, at_least, at_most;
   std::optional<double> tolerance;       // absent: 0.05, as in arXiv 2407.14679, section 2.3
-  std::optional<std::int64_t> batch;     // memory: sequences whose keys and values are kept; absent: 1
-  std::optional<std::int64_t> sequence;  // memory, flops_per_token: tokens of a sequence; absent: [data] seq_length
+  std::optional<std::int64_t> batch;     // memory: sequences whose keys and values are kept; throughput; absent: 1
+  std::optional<std::int64_t> sequence;  // memory, flops_per_token, throughput: tokens; absent: [data] seq_length
   std::optional<std::string> dtype;      // memory, kv_bytes_per_token; absent: [export]'s, else the teacher's
   Where where;
 };

@@ -61,6 +61,7 @@ constexpr Depends kDepends[] = {
     {"memory", true, true, true, true},
     {"kv_bytes_per_token", false, false, true, true},
     {"flops_per_token", false, true, false, false},
+    {"throughput", true, true, false, false},
 };
 
 void check_keys(TableReader& reader, const SearchBudget& budget) {

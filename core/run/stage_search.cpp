@@ -3,10 +3,13 @@
 // its plan, from one set of scores; the loss of the views ranks them, short distillation ranks the better ones again.
 // What is measured goes to search/table.json at once, so that a search that was killed goes on.
 #include <chrono>
+#include <cmath>
 
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
+#include "core/base/strings.hpp"
 #include "core/eval/evaluate.hpp"
 #include "core/prune/sliced_weights.hpp"
 #include "core/run/prune_steps.hpp"
@@ -164,19 +167,63 @@ class RunContest final : public Contest {
   double earlier_ = 0.0;
 };
 
+// Speeds that were measured stay what they are, so that a search which was stopped goes on with them.
+class Speeds {
+ public:
+  explicit Speeds(Run& run) : run_(run), path_(run.files().search_work() / "throughput.json") {
+    if (fs::exists(path_)) known_ = read_json(path_);
+  }
+  // Of a candidate, at `batch` sequences of `seq_length` tokens.
+  double of(const std::string& name, const Plan& plan, std::int64_t batch, std::int64_t seq_length) {
+    nlohmann::json& speed = known_[fmt::format("{} × {}", batch, seq_length)][name];
+    if (!speed.is_number()) {
+      throw_if_interrupted();
+      SlicedWeights view(run_.pruned_model(), plan, run_.compute());
+      Model student(static_cast<WeightSource&>(view));
+      speed = tokens_per_second(student, batch, seq_length);
+      write_json(path_, known_);
+    }
+    return speed.get<double>();
+  }
+
+ private:
+  Run& run_;
+  fs::path path_;
+  nlohmann::json known_ = nlohmann::json::object();
+};
+
+// Leaves out the candidates that a budget of throughput shuts out.
+void keep_fast(Run& run, Field& field) {
+  Speeds speeds(run);
+  for (const Bound& bound : field.all.bounds) {
+    if (!bound.is_measured()) continue;
+    Candidates kept = field.all;
+    std::vector<Plan> plans;
+    std::string slow;
+    kept.list.clear();
+    for (std::size_t i = 0; i < field.plans.size(); ++i) {
+      Candidate& candidate = field.all.list[i];
+      const double speed = speeds.of(candidate.name, field.plans[i], bound.batch, bound.basis.seq_length);
+      const bool fits = excess(bound, std::llround(speed)) == 0.0;
+      if (!fits) slow += fmt::format("\n  {}: {} tokens/s", candidate.name, with_commas(std::llround(speed)));
+      if (!fits) continue;
+      kept.list.push_back(std::move(candidate));
+      plans.push_back(std::move(field.plans[i]));
+    }
+    if (kept.list.empty()) fail("search: no candidate meets the budget {}; got{}", describe(bound), slow);
+    if (!slow.empty()) spdlog::info("search: outside the budget {}:{}", describe(bound), slow);
+    field = {std::move(kept), std::move(plans)};
+  }
+}
+
 // Tokens per second of the candidates that were kept to the end, measured once. They decide nothing: another machine
 // would choose otherwise. They stay out of search.json, which is the same on every machine.
 std::map<std::string, double> speeds_of(Run& run, const Field& field, const std::vector<Standing>& standings) {
-  const fs::path path = run.files().search_work() / "throughput.json";
+  Speeds measured(run);
   std::map<std::string, double> speeds;
-  if (fs::exists(path)) speeds = read_json(path).get<std::map<std::string, double>>();
   for (std::size_t i = 0; i < standings.size(); ++i) {
     const std::string& name = field.all.list[i].name;
-    if (standings[i].dropped || speeds.contains(name)) continue;
-    SlicedWeights view(run.pruned_model(), field.plans[i], run.compute());
-    Model student(static_cast<WeightSource&>(view));
-    speeds[name] = tokens_per_second(student, 1, run.recipe().data.seq_length);
-    write_json(path, speeds);
+    if (!standings[i].dropped) speeds[name] = measured.of(name, field.plans[i], 1, run.recipe().data.seq_length);
   }
   return speeds;
 }
@@ -221,7 +268,8 @@ std::string search_inputs(Run& run) {
 }
 
 std::string run_search(Run& run) {
-  const Field field = field_of(run);
+  Field field = field_of(run);
+  keep_fast(run, field);
   const HalvingPlan plan = halving_plan(run.recipe());
   if (plan.rounds.empty() && field.all.list.size() > 1)
     spdlog::warn("search: no rounds: the loss right after the cut decides, which does not rank candidates well");

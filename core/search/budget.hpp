@@ -24,12 +24,15 @@ struct Bound {
   double low = 0.0, high = std::numeric_limits<double>::infinity();  // both included
   std::int64_t batch = 1;
   CountBasis basis;
+  // Tokens per second can only be measured: the search does that once, for candidates that meet all other bounds.
+  bool is_measured() const { return by == "throughput"; }
 };
 
 std::vector<Bound> bounds_of(const SearchBlock& search, const CountBasis& basis);
 
-// The number that the bound is about. Memory: weights, and keys and values of batch × sequence tokens in every layer
-// with attention (full attention is assumed, as in Model-Optimizer 0.47; minitron.md section 9.2).
+// The number that a bound which is not measured is about. Memory: weights, and keys and values of batch × sequence
+// tokens in every layer with attention (full attention is assumed, as in Model-Optimizer 0.47; minitron.md
+// section 9.2).
 std::int64_t measure(const Bound& bound, const ModelSpec& spec);
 std::int64_t memory_bytes(const Counts& counts, std::int64_t tokens);
 

@@ -32,6 +32,7 @@ class Nearest {
     Point point{0.0, name + ": "};
     std::vector<std::string> numbers;
     for (const Bound& bound : bounds_) {
+      if (bound.is_measured()) continue;
       const std::int64_t value = measure(bound, student);
       point.excess = std::max(point.excess, excess(bound, value));
       numbers.push_back(bound.by + " " + with_commas(value));
@@ -63,8 +64,9 @@ class Nearest {
 }  // namespace
 
 bool within(const std::vector<Bound>& bounds, const ModelSpec& student) {
-  return std::all_of(bounds.begin(), bounds.end(),
-                     [&](const Bound& bound) { return excess(bound, measure(bound, student)) == 0.0; });
+  return std::all_of(bounds.begin(), bounds.end(), [&](const Bound& bound) {
+    return bound.is_measured() || excess(bound, measure(bound, student)) == 0.0;
+  });
 }
 
 Candidate describe_candidate(const Candidates& all, const SearchBlock& search, std::vector<std::int64_t> keep,

@@ -39,6 +39,6 @@ Candidates find_candidates(const ModelSpec& teacher, const std::vector<PruneStep
 // The name, counts and legality of a student: again, from what a plan really gives.
 Candidate describe_candidate(const Candidates& all, const SearchBlock& search, std::vector<std::int64_t> keep,
                              ModelSpec student);
-bool within(const std::vector<Bound>& bounds, const ModelSpec& student);
+bool within(const std::vector<Bound>& bounds, const ModelSpec& student);  // of those that can be counted
 
 }  // namespace espalier

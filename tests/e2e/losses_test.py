@@ -56,6 +56,19 @@ class Losses(Workspace):
         self.assertEqual(rates[3:60], [2e-3] * 57)
         self.assertAlmostEqual(rates[-1], 1e-4)
 
+    def test_every_scheduler_moves_the_rate_of_a_run(self):
+        for name in ("linear", "polynomial", "inverse_sqrt", "constant"):  # cosine and wsd are in the other recipes
+            with self.subTest(name):
+                text = STUDENT.replace(COSINE, f'scheduler = {{ name = "{name}", peak = 2e-3, warmup_steps = 4 }}')
+                (self.root / "scheduler.toml").write_text(text)
+                self.run_program("run", "scheduler.toml", "--set", f"output=runs/scheduler/{name}")
+                rates = [line["lr"] for line in metrics(self.root / f"runs/scheduler/{name}")]
+                self.assertEqual(len(rates), 24)
+                for got, expected in zip(rates, (5e-4, 1e-3, 1.5e-3, 2e-3)):  # a straight warm-up, by hand
+                    self.assertAlmostEqual(got, expected, delta=1e-12)
+                self.assertEqual(rates[3:], sorted(rates[3:], reverse=True))
+                self.assertEqual(rates[-1] == 2e-3, name == "constant")
+
     def test_projectors_are_trained_and_kept_in_checkpoints_but_not_exported(self):
         last, export = tensors(self.run_folder / "checkpoints/iter_0000080/model.safetensors"), tensors(self.run_folder / "export/model.safetensors")
         own = {name: shape for name, (shape, _) in last.items() if name.startswith("feature_losses.")}

@@ -61,8 +61,8 @@ class PluginsCheck(unittest.TestCase):
         recipe = next(block for block in page.split("```toml\n")[1:] if "[teacher]" in block.partition("```")[0]).partition("```")[0]
         library = PROGRAM.parent / "tests/plugins/readme/libreadme_plugin.so"
         with tempfile.TemporaryDirectory() as folder:
-            for i in range(12):
-                pathlib.Path(folder, f"text-{i}.txt").write_text(f"page {i}\n" + page[2000 * i : 2000 * (i + 1)])
+            for i in range(24):
+                pathlib.Path(folder, f"text-{i}.txt").write_text(f"page {i}\n" + page[400 * i : 400 * i + 2000])
             pathlib.Path(folder, "recipe.toml").write_text(recipe)
             done = subprocess.run([PROGRAM, "run", "recipe.toml", "--set", "data.train=text-*.txt", "--set", f'plugins=["{library}"]',
                                    "--set", "correct.steps=4", "--set", "distill.steps=2"], cwd=folder, capture_output=True, text=True)

@@ -161,6 +161,18 @@ class Search(Workspace):
         self.assertEqual({path.name for path in (self.root / "runs/wider/search").iterdir() if path.is_dir()},
                          {candidate["name"] for candidate in table["candidates"]})
 
+    def test_a_budget_of_throughput_is_measured_once_and_may_shut_out_everyone(self):
+        budget = '{ by = "parameters", at_least = 9_800, at_most = 19_500 }, { by = "throughput", batch = 2, sequence = 16, at_least = %s }'
+        options = ["prune", "search.toml", "--set", "output=runs/fast", "--set", "search.rounds=[]", "--set"]
+        refused = self.run_program(*options, f"search.budget=[{budget % '1e12'}]", expect=1)
+        self.assertIn("search: no candidate meets the budget throughput of at least 1,000,000,000,000; got\n  hidden", refused.stderr)
+        done = self.run_program(*options, f"search.budget=[{budget % '1'}]")
+        speeds = json.loads((self.root / "runs/fast/search/throughput.json").read_text())["2 × 16"]
+        table = json.loads((self.root / "runs/fast/search.json").read_text())
+        self.assertEqual(set(speeds), {candidate["name"] for candidate in table["candidates"]})
+        self.assertTrue(all(speed > 0 for speed in speeds.values()))
+        self.assertNotIn("outside the budget", done.stderr)
+
     def test_without_rounds_the_loss_before_training_decides_and_the_log_warns(self):
         done = self.run_program("prune", "search.toml", "--set", "output=runs/zero_shot", "--set", "search.rounds=[]")
         table = json.loads((self.root / "runs/zero_shot/search.json").read_text())

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -98,6 +99,25 @@ inline std::vector<BadValue> bad_values(const FieldInfo& field) {
   return bad;
 }
 
+// Numbers to try beside a field's default, within its limits: half and double of a real (a half, when it is 0), and
+// another whole number, but for schedulers: there those are lengths, and a short one jumps as it should.
+template <class Interface>
+std::vector<Value> other_numbers(const FieldInfo& field) {
+  std::vector<Value> others;
+  const auto offer = [&](auto number) {
+    if (espalier::detail::within(number, field.limits)) others.push_back({number});
+  };
+  if (const auto* real = std::get_if<double>(&field.fallback.data); real && field.type == "real") {
+    offer(*real != 0.0 ? *real * 0.5 : 0.5);
+    offer(*real * 2.0);
+  }
+  if constexpr (!std::is_same_v<Interface, Scheduler>) {
+    if (const auto* whole = std::get_if<std::int64_t>(&field.fallback.data); whole && field.type == "integer")
+      offer(std::int64_t{*whole == 0 ? 2 : *whole < 100 ? *whole + 1 : *whole / 2});
+  }
+  return others;
+}
+
 }  // namespace detail
 
 // Flags that a component wants set before it does anything: those that are false by default and that it reports a
@@ -144,8 +164,8 @@ void check_options(Checklist& checks, const Factory<Interface>& factory) {
   });
 }
 
-// The options that a component is checked with: the defaults (with its opt-ins), then each choice and each flag in
-// turn.
+// The options that a component is checked with: the defaults (with its opt-ins), then each choice, each flag and a few
+// numbers in turn.
 struct Variant {
   std::string text;  // "seq = "l2"", or nothing for the defaults
   Options::Values values;
@@ -167,6 +187,7 @@ std::vector<Variant> variants(const Factory<Interface>& factory) {
       add(field, {true});
       add(field, {false});
     }
+    for (Value& value : detail::other_numbers<Interface>(field)) add(field, std::move(value));
     if (field.type != "string") continue;
     for (const std::string& choice : field.limits.choices) add(field, {choice});
   }
