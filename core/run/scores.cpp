@@ -85,7 +85,16 @@ ScoreJob block_job(const Run& run, std::size_t block, std::int64_t round) {
 }
 
 void check_jobs(const Run& run) {
-  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) needs_of(block_job(run, i, 1));
+  Diagnostics diagnostics;
+  for (const PruneBlock& prune : run.recipe().prune) {
+    try {
+      needs_of(make_job(run.registry(), prune.axis, prune.metric, run.host()));
+    } catch (const Error& error) {
+      diagnostics.error(prune.metric->where, prune.metric->table, error.what(), "", "");
+    }
+  }
+  diagnostics.throw_if_any();
+  for (std::size_t i = 0; i < run.recipe().prune.size(); ++i) block_job(run, i, 1);
 }
 
 std::vector<std::string> score_keys(Run& run, std::int64_t round) {

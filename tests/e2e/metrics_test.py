@@ -67,7 +67,8 @@ class Metrics(Workspace):
         self.assertIn("tap of metric 'taylor' belongs to an axis of a width; got 'fc2_input' with axis 'layers'; expected none", error)
         (self.root / "bad.toml").write_text(recipe("bad", RECIPES["a"][:4] + [WANDA]))
         error = self.run_program("score", "bad.toml", expect=2).stderr
-        self.assertIn("metric 'wanda' needs an axis whose units have activations; got axis 'layers'", error)
+        self.assertRegex(error, r"bad.toml:\d+:\d+: error: \[prune\] in metric 'wanda' \(plugin importance [\d.]+\): metric 'wanda' needs an axis "
+                                r"whose units have activations; got axis 'layers'")
 
 
 if __name__ == "__main__":
