@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// All models of a run on the same windows and choice tasks: the teacher, the student that training starts from, what was
-// exported, and where there are such the teacher before its correction and the model that taught in its place. Each
+// All models of a run on the same windows and choice tasks: the teacher, the student that training starts from, what
+// was exported, and where there are such the teacher before its correction and the model that taught in its place. Each
 // evaluation is kept in the cache that all runs share, and each task by itself.
 #include "core/base/digest.hpp"
 #include "core/eval/evaluate.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "heads.hpp"
 
+#include <ATen/core/Tensor.h>
 #include <algorithm>
 #include <numeric>
 
