@@ -18,7 +18,7 @@ from pathlib import Path
 # Each folder of core/ and those it may include, by rank: a folder may include every folder of a lower rank.
 RANKS = [
     ["base"],
-    ["recipe"],
+    ["recipe", "stats"],
     ["plugin", "model"],
     ["checkpoint", "data", "ops"],
     ["forward"],
@@ -26,7 +26,7 @@ RANKS = [
     ["importance", "prune", "train"],
     ["search"],
     ["run", "report", "scaffold"],
-    ["check"],
+    ["check", "sweep"],
     ["cli"],
 ]
 RANK = {folder: rank for rank, folders in enumerate(RANKS) for folder in folders}
