@@ -4,7 +4,7 @@
 # (the torch wheel) and the tokenizers package. Does nothing, and needs no network, when all of it is there.
 #
 #   bash setup.sh            what the build and the program need
-#   bash setup.sh --tests    also what the tests compare with: PyTorch in Python, transformers
+#   bash setup.sh --tests    also what the tests compare with: PyTorch in Python, transformers, TensorBoard
 #   bash setup.sh --checks   also clang-format and clang-tidy
 #
 # A set-up that was killed half-way is repaired by running it again. pip's environment variables are respected.
@@ -44,12 +44,13 @@ wheels=(
   nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
   tokenizers==0.23.3
 )
-# `import torch` and transformers.
+# `import torch`, transformers, and TensorBoard's reader of events.
 test_wheels=(
   transformers==5.23.0 safetensors==0.8.0 numpy==2.4.6
   huggingface_hub==2.4.0 filelock==4.2.12 packaging==26.3 PyYAML==6.0.3 regex==2026.11.15 tqdm==4.70.1
   typing_extensions==4.16.0 httpx2==2.16.2 httpcore2==2.16.2 h11==0.16.0 idna==3.20 truststore==0.10.5
   sympy==1.14.0 mpmath==1.3.0
+  tensorboard==2.21.0 protobuf==7.36.2 absl-py==2.5.1
 )
 # `import torch` also loads libtorch_cuda.so. Wheels for what no CUDA toolkit of this machine provides.
 cuda_libraries=(

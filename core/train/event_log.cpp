@@ -67,6 +67,13 @@ void put_bytes(std::string& out, Field field, std::string_view bytes) {
   out.append(bytes);
 }
 
+// Tags as Hugging Face's Trainer has them, so that runs of both lie in the same charts.
+std::string tag_of(const std::string& key) {
+  if (key == "lr") return "train/learning_rate";
+  if (key == "eval_nll") return "eval/loss";
+  return "train/" + key;
+}
+
 std::string event_begin() {
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   std::string event;
@@ -146,7 +153,7 @@ void EventLog::add(const nlohmann::ordered_json& line) {
   for (const auto& [key, number] : line.items()) {
     if (key == "step" || !number.is_number()) continue;
     std::string value;
-    put_bytes(value, ValueField::tag, key);
+    put_bytes(value, ValueField::tag, tag_of(key));
     put_key(value, ValueField::simple_value, Wire::fixed32);
     put(value, number.get<float>());
     put_bytes(summary, SummaryField::value, value);

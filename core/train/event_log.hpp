@@ -25,7 +25,8 @@ class EventLog {
   // that was cut off), or behind the first damaged record, is removed.
   EventLog(const fs::path& folder, std::int64_t step);
 
-  // One event: every number of the line by its key as a scalar (float32), at the line's "step".
+  // One event: every number of the line as a scalar (float32) at the line's "step". Tags are those of Hugging Face's
+  // Trainer: train/loss, train/<loss term>, train/learning_rate, train/grad_norm, eval/loss, ….
   void add(const nlohmann::ordered_json& line);
 
   void sync() { file_.sync(); }

@@ -3,9 +3,20 @@
 
 import json
 import re
+import struct
+import subprocess
 import unittest
 
-from workspace import STUDENT, Workspace
+from workspace import SOURCE, STUDENT, Workspace
+
+PYTHON = SOURCE / ".venv/bin/python"
+
+READ_EVENTS = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0}).Reload()
+print(json.dumps({tag: [[event.step, event.value] for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}))
+"""
 
 CORRECT = """
 [correct]
@@ -84,13 +95,19 @@ class Teachers(Workspace):
         self.assertEqual(plan["student"]["bytes"], len(data) - 8 - int.from_bytes(data[:8], "little"))
         self.assertEqual(plan["student"]["bytes"], 2 * plan["student"]["parameters"])
 
-    def test_events_of_both_trainings_have_a_folder_each(self):
-        for stage, steps in (("correct", 12), ("distill", 24)):
-            (events,) = (self.root / "runs/original/tensorboard" / stage).iterdir()
-            data, records = events.read_bytes(), 0
-            while data:
-                data, records = data[16 + int.from_bytes(data[:8], "little"):], records + 1
-            self.assertEqual(records, steps + 1)  # one line a step, after the version
+    def test_tensorboard_reads_what_both_trainings_logged(self):
+        for stage, log, steps in (("correct", "metrics.correct.jsonl", 12), ("distill", "metrics.jsonl", 24)):
+            lines = [json.loads(line) for line in (self.root / "runs/original" / log).read_text().splitlines()]
+            self.assertEqual(len(lines), steps)
+            done = subprocess.run([PYTHON, "-c", READ_EVENTS, self.root / "runs/original/tensorboard" / stage], capture_output=True, text=True, check=True)
+            scalars = json.loads(done.stdout)
+            renamed = {"lr": "train/learning_rate", "eval_nll": "eval/loss"}
+            keys = {key for line in lines for key in line if key != "step"}
+            self.assertEqual(set(scalars), {renamed.get(key, f"train/{key}") for key in keys})
+            for key in keys:
+                expected = [[line["step"], struct.unpack("f", struct.pack("f", line[key]))[0]] for line in lines if key in line]
+                self.assertEqual(scalars[renamed.get(key, f"train/{key}")], expected, key)
+        self.assertLessEqual({"train/loss", "train/kl", "train/cross_entropy", "train/grad_norm", "train/tokens_per_s", "eval/loss"}, set(scalars))
 
     def test_the_third_generation_is_cut_from_the_second_and_taught_by_the_first(self):
         evaluation = self.read("runs/quarter/eval.json")

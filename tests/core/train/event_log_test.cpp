@@ -143,22 +143,23 @@ TEST_CASE("crc32c is Castagnoli's: the check value, RFC 3720's vectors and a slo
   CHECK(espalier::crc32c(text) == slow_crc(text));
 }
 
-TEST_CASE("a new file begins with its version; an event has the step and every number by its key") {
+TEST_CASE("a new file begins with its version; an event has the step and every number by its tag") {
   const reference::TemporaryFolder folder;
   const fs::path place = folder.path() / "tensorboard" / "distill";
   {
     EventLog log(place, 0);
-    log.add({{"step", 3}, {"tokens", 4096}, {"loss", 0.1}, {"name", "no number"}});
-    log.add({{"step", 200000}, {"loss", 1e-30}});
+    log.add({{"step", 3}, {"tokens", 4096}, {"loss", 0.1}, {"lr", 0.5}, {"name", "no number"}});
+    log.add({{"step", 200000}, {"loss", 1e-30}, {"eval_nll", 2.5}});
   }
   const std::vector<Event> events = events_in(place);
   REQUIRE(events.size() == 3);
   CHECK(events[0].file_version == "brain.Event:2");
   CHECK(events[0].scalars.empty());
   CHECK(events[1].step == 3);
-  CHECK(events[1].scalars == std::map<std::string, float>{{"tokens", 4096.0F}, {"loss", 0.1F}});
+  CHECK(events[1].scalars ==
+        std::map<std::string, float>{{"train/tokens", 4096.0F}, {"train/loss", 0.1F}, {"train/learning_rate", 0.5F}});
   CHECK(events[2].step == 200000);
-  CHECK(events[2].scalars == std::map<std::string, float>{{"loss", 1e-30F}});
+  CHECK(events[2].scalars == std::map<std::string, float>{{"train/loss", 1e-30F}, {"eval/loss", 2.5F}});
   CHECK(events[1].wall_time > 1.7e9);  // seconds since 1970
   CHECK(events[2].wall_time >= events[1].wall_time);
 }
@@ -228,11 +229,13 @@ TEST_CASE("training writes each metrics line as an event, and after a stop the s
     CHECK(events[i + 1].step == lines[i]["step"].get<std::int64_t>());
     CHECK(again[i + 1].step == events[i + 1].step);
     CHECK(events[i + 1].scalars.size() == lines[i].size() - 1);
-    for (const auto& [name, value] : events[i + 1].scalars) {
-      CAPTURE(name);
+    for (const auto& [tag, value] : events[i + 1].scalars) {
+      CAPTURE(tag);
+      REQUIRE(tag.starts_with("train/"));
+      const std::string name = tag == "train/learning_rate" ? "lr" : tag.substr(6);
       CHECK(value == lines[i].at(name).get<float>());
       if (name != "tokens_per_s" && name != "seconds" && name != "peak_rss") {
-        CHECK(again[i + 1].scalars.at(name) == value);
+        CHECK(again[i + 1].scalars.at(tag) == value);
       }
     }
   }
