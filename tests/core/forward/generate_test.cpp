@@ -44,7 +44,7 @@ struct Named {
 std::vector<Named> zoo() {
   std::vector<Named> specs;
   for (const std::string& family : families()) specs.push_back({family, tiny(family)});
-  for (const std::int64_t window : {1, 2, 3, 7, 12, 30}) {
+  for (const std::int64_t window : {1, 3, 12}) {
     Named one = {"window " + std::to_string(window), tiny("mistral")};
     for (LayerSpec& layer : one.spec.layers) layer.sliding_window = window;
     specs.push_back(one);
@@ -75,7 +75,7 @@ TEST_CASE("with a cache the same tokens are generated as without, whatever the c
     Model model(spec, 21, kFloat64);
     const at::Tensor prompt = some_tokens(2, 9);
     const auto expected = without_cache(model, prompt, 12);
-    for (const std::int64_t chunk : {0, 1, 2, 4, 9, 20}) {
+    for (const std::int64_t chunk : {0, 1, 4}) {
       CAPTURE(chunk);
       CHECK(generate(model, prompt, {.new_tokens = 12, .prefill_chunk = chunk}) == expected);
     }
@@ -87,10 +87,10 @@ TEST_CASE("logits with a cache equal those of a whole pass, at every position an
     CAPTURE(name);
     for (const auto& [compute, tolerance] : {std::pair{kFloat64, 1e-12}, std::pair{kFloat32, 2e-5}}) {
       Model model(spec, 22, compute);
-      const at::Tensor tokens = some_tokens(3, 24), expected = all_logits(model, tokens);
-      Decoding decoding(model, 3, 24);
+      const at::Tensor tokens = some_tokens(2, 24), expected = all_logits(model, tokens);
+      Decoding decoding(model, 2, 24);
       std::int64_t seen = 0;
-      for (const std::int64_t chunk : {5, 1, 1, 3, 8, 1, 2, 1, 1, 1}) {
+      for (const std::int64_t chunk : {5, 1, 4, 9, 1, 2, 1, 1}) {
         const at::Tensor got = decoding.feed(tokens.narrow(1, seen, chunk));
         seen += chunk;
         CHECK(decoding.cache().length() == seen);
