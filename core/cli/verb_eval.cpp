@@ -3,13 +3,8 @@
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
-#include "core/base/strings.hpp"
-#include "core/cli/command_line.hpp"
-#include "core/data/prepare.hpp"
-#include "core/data/tokenizer.hpp"
-#include "core/eval/evaluate.hpp"
-#include "core/eval/tasks.hpp"
-#include "core/recipe/recipe.hpp"
+#include "core/cli/eval_model.hpp"
+#include "core/report/speed_table.hpp"
 #include "core/run/device.hpp"
 #include "core/run/run.hpp"
 #include "core/run/scores.hpp"
@@ -18,100 +13,53 @@ namespace espalier {
 
 namespace {
 
+// What the command line asks for, before anything is opened.
+struct Asked {
+  LossRequest losses;
+  TextRequest texts;
+  bool speed = false;
+};
+
+Asked asked_of(const CommandLine& line) {
+  Asked asked{loss_request_of(line), text_request_of(line), line.has("speed")};
+  if (asked.losses.empty() && asked.texts.prompts.empty() && !asked.speed) {
+    reject(
+        "espalier eval: nothing to measure; expected --data (a token file, text or a glob), --task (choice tasks, "
+        ".jsonl), --speed or --generate");
+  }
+  if (asked.speed) check_speed_options(line);
+  const std::size_t models = line.all("MODEL").size();
+  if (line.has("dump") && models > 1) reject("--dump: is of one model; got {} models", models);
+  return asked;
+}
+
 std::string tokenizer_of(const CommandLine& line, const fs::path& model) {
   if (line.has("tokenizer")) return line.get("tokenizer");
   return fs::exists(model / "tokenizer.json") ? model.string() : "bytes";
 }
 
-std::string task_line(const std::string& name, const nlohmann::json& task) {
-  const auto share = [&](const std::string& key) {
-    const nlohmann::json& error = task[key + "_stderr"];
-    return fmt::format("{:.4f}", task[key].get<double>()) +
-           (error.is_number() ? fmt::format(" ± {:.4f}", error.get<double>()) : "");
-  };
-  return fmt::format("{}: accuracy {}, by length {}; {} items, {} shots\n", name, share("accuracy"),
-                     share("accuracy_norm"), with_commas(task["items"].get<std::int64_t>()),
-                     task["shots"].get<std::int64_t>());
-}
-
-std::string text_of(const nlohmann::json& result) {
-  const auto number = [](const nlohmann::json& value) {
-    return value.is_number() ? fmt::format("{:.4f}", value.get<double>()) : std::string("unknown");
-  };
-  const nlohmann::json& protocol = result["protocol"];
-  std::string text;
-  if (result.contains("nll")) {
-    text += fmt::format("nll {} nats per token, perplexity {}, bits per byte {}\n", number(result["nll"]),
-                        number(result["perplexity"]), number(result["bits_per_byte"]));
-    text += fmt::format(
-        "{} predicted tokens of {} documents in {} windows of {} tokens, not overlapping; computed in {}\n",
-        with_commas(result["tokens"].get<std::int64_t>()), with_commas(result["documents"].get<std::int64_t>()),
-        with_commas(protocol["windows"].get<std::int64_t>()), protocol["seq_length"].get<std::int64_t>(),
-        protocol["dtype"].get<std::string>());
-  }
-  for (const auto& [name, task] : result["tasks"].items()) text += task_line(name, task);
-  return text;
-}
-
-// What --data, --task and the options beside them ask for.
-struct Wanted {
-  std::vector<std::string> data;
-  std::vector<TaskSource> tasks;
-  EvalOptions options;
-};
-
-Wanted wanted_of(const CommandLine& line) {
-  Wanted wanted;
-  if (line.has("data")) wanted.data = line.all("data");
-  if (line.has("task")) {
-    for (const std::string& file : line.all("task"))
-      wanted.tasks.push_back({task_name_of(file), file, line.number("shots"), 0});
-  }
-  if (wanted.data.empty() && wanted.tasks.empty()) {
-    reject(
-        "espalier eval: nothing to measure; expected --data (a token file, text or a glob) or --task (choice tasks, "
-        ".jsonl)");
-  }
-  if (line.has("dump") && wanted.data.empty()) reject("--dump: writes losses of --data, which is missing");
-  if (line.number("shots") < 0) reject("--shots: out of range; got {}; expected 0 or more", line.number("shots"));
-  if (line.number("seed") < 0) reject("--seed: out of range; got {}; expected 0 or more", line.number("seed"));
-  for (TaskSource& task : wanted.tasks) task.seed = static_cast<std::uint64_t>(line.number("seed"));
-  wanted.options.seq_length = line.number("seq-length");
-  wanted.options.windows = line.number("windows");
-  wanted.options.dump = line.get("dump");
-  if (wanted.options.seq_length < 2)
-    reject("--seq-length: too short; got {}; expected at least 2", wanted.options.seq_length);
-  if (wanted.options.windows < 0) reject("--windows: out of range; got {}; expected 0 or more", wanted.options.windows);
-  return wanted;
-}
-
-std::vector<TokenSource> sources_of(const CommandLine& line, const Wanted& wanted, const std::string& tokenizer) {
-  if (wanted.data.empty()) return {};
-  DataRequest request;
-  for (const std::string& path : wanted.data) request.sources.push_back({path, std::nullopt, path});
-  request.tokenizer = tokenizer;
-  request.token_type = line.get("token-type");
-  request.cache = line.get("cache");
-  return prepare(request, Split::all, 0.0);
-}
-
-nlohmann::json measure(WeightSource& weights, const std::string& model, const std::vector<TokenSource>& sources,
-                       const std::vector<ChoiceTask>& tasks, const Tokenizer& tokenizer, const EvalOptions& options) {
-  nlohmann::json measured = model_to_json(model, weights.compute(), options.tokenizer);
-  if (!sources.empty()) {
-    const EvalResult result = evaluate(weights, sources, options);
-    measured = eval_to_json(result, model, weights.compute(), sources, options);
-    measured["tokens_per_s"] = static_cast<double>(result.all.tokens) / std::max(result.seconds, 1e-9);
-  }
-  for (const ChoiceTask& task : tasks) {
-    measured["tasks"][task.source().name] = task_to_json(evaluate_task(weights, task), task, tokenizer, weights.spec());
-  }
+nlohmann::json measure(const CommandLine& line, const Asked& asked, const EvalModel& model, const Compute& compute) {
+  const Losses losses = open_losses(line, asked.losses, model);
+  if (asked.losses.empty() && asked.texts.prompts.empty())
+    return model_to_json(model.name, compute, losses.options.tokenizer);
+  const std::unique_ptr<WeightSource> weights = open_weights(model.checkpoint, compute);
+  nlohmann::json measured = measure_losses(*weights, model.name, losses);
+  if (!asked.texts.prompts.empty()) measured["generated"] = generate_texts(*weights, model, asked.texts);
   return measured;
 }
 
-}  // namespace
+std::string text_of(const nlohmann::json& result) {
+  std::string text;
+  const bool several = result.contains("models");
+  for (const nlohmann::json& model : several ? result["models"] : nlohmann::json::array({result})) {
+    const std::string of = losses_text(model) + (model.contains("generated") ? texts_text(model["generated"]) : "");
+    text += several && !of.empty() ? model["model"].get<std::string>() + "\n" + of : of;
+  }
+  if (result.contains("speed")) text += speed_text(result["speed"]);
+  return text;
+}
 
-int verb_eval(const Arguments& arguments) {
+po::options_description options() {
   po::options_description own;
   // clang-format off
   own.add_options()
@@ -124,28 +72,38 @@ int verb_eval(const Arguments& arguments) {
       ("task", po::value<std::vector<std::string>>()->composing(), "choice tasks, .jsonl or .jsonl.gz; may be repeated")
       ("shots", po::value<std::int64_t>()->default_value(0), "solved examples of the same file in front of each item of a task")
       ("seed", po::value<std::int64_t>()->default_value(1234), "draws the shots")
-      ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file");
+      ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file")
+      ("generate", po::value<std::vector<std::string>>()->composing(), "go on from this text, greedily; may be repeated")
+      ("new-tokens", po::value<std::int64_t>()->default_value(32), "tokens to generate, of each text")
+      ("speed", "time to first token, tokens per second and peak memory, of all models in turns")
+      ("prompt-tokens", po::value<std::int64_t>()->default_value(128), "of each text of --speed: the first ones of --data, else counted")
+      ("batch", po::value<std::int64_t>()->default_value(1), "texts of --speed at a time")
+      ("repeats", po::value<std::int64_t>()->default_value(5), "rounds of --speed over the models");
   // clang-format on
-  CommandLine line("eval", own, {"MODEL"});
+  return own;
+}
+
+}  // namespace
+
+int verb_eval(const Arguments& arguments) {
+  CommandLine line("eval", options(), {"MODEL..."});
   if (!line.parse(arguments)) return 0;
-  Wanted wanted = wanted_of(line);
-  const fs::path folder = checkpoint_folder(line.all("MODEL").front());
+  const Asked asked = asked_of(line);
+  std::vector<fs::path> folders;
+  for (const std::string& name : line.all("MODEL")) folders.push_back(checkpoint_folder(name));
   const Compute compute = open_device(line.device());
-  const Checkpoint checkpoint(folder);
+  std::vector<EvalModel> models;
+  for (std::size_t i = 0; i < folders.size(); ++i)
+    models.push_back({line.all("MODEL")[i], Checkpoint(folders[i]), tokenizer_of(line, folders[i])});
   watch_signals();
-  const std::string tokenizer_path = tokenizer_of(line, folder);
-  const std::vector<TokenSource> sources = sources_of(line, wanted, tokenizer_path);
-  wanted.options.tokenizer = tokenizer_path == "bytes" ? "bytes" : fs::path(tokenizer_path).filename().string();
-  Tokenizer tokenizer;
-  if (!wanted.tasks.empty()) tokenizer = open_tokenizer(tokenizer_path);
-  std::vector<ChoiceTask> tasks;
-  for (const TaskSource& task : wanted.tasks) tasks.emplace_back(task, tokenizer, checkpoint.spec());
-  const std::unique_ptr<WeightSource> weights = open_weights(checkpoint, compute);
-  const nlohmann::json json = measure(*weights, line.all("MODEL").front(), sources, tasks, tokenizer, wanted.options);
+  nlohmann::json measured = nlohmann::json::array();
+  for (const EvalModel& model : models) measured.push_back(measure(line, asked, model, compute));
+  nlohmann::json result = models.size() == 1 ? measured[0] : nlohmann::json{{"models", measured}};
+  if (asked.speed) result["speed"] = measure_speeds(line, models, compute, asked.losses);
   if (line.json()) {
-    print_json(json);
+    print_json(result);
   } else {
-    std::cout << text_of(json);
+    std::cout << text_of(result);
   }
   return 0;
 }

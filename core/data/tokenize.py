@@ -4,12 +4,15 @@
 A frame is a u64 length and that many bytes, little-endian. The first reply comes unasked, when the tokenizer is loaded.
 Request: u32 texts; per text i64 bytes, i64 prompt bytes (-1: none), UTF-8.
 Reply:   u8 0; per text u32 tokens, u32 index of the first learnt token, u32 each token. Or u8 1 and an error's text.
+The other request: u32 DECODE; u32 each token. Its reply: u8 0; their text, special tokens left out, UTF-8.
 """
 import array
 import os
 import signal
 import struct
 import sys
+
+DECODE = 0xFFFFFFFF
 
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program stops its workers itself
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it runs as many workers as it wants threads
@@ -65,10 +68,19 @@ def encode(tokenizer, body):
     return b"".join(reply)
 
 
+def decode(tokenizer, body):
+    return tokenizer.decode(list(struct.unpack(f"<{len(body) // 4}I", body))[1:], skip_special_tokens=True).encode()
+
+
+def answer(tokenizer, body):
+    (kind,) = struct.unpack_from("<I", body)
+    return decode(tokenizer, body) if kind == DECODE else encode(tokenizer, body)
+
+
 try:
     worker = load(sys.argv[1])
     send(0, b"")
     while True:
-        send(0, encode(worker, receive()))
+        send(0, answer(worker, receive()))
 except Exception as error:  # the library raises Exception itself
     send(1, str(error).encode())

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
@@ -29,6 +30,14 @@ class ByteEncoder : public Encoder {
     }
     return encoded;
   }
+
+  std::string decode(const std::vector<std::int32_t>& tokens) override {
+    std::string text;
+    for (const std::int32_t token : tokens) {
+      if (token >= 0 && token < 256) text.push_back(static_cast<char>(static_cast<unsigned char>(token)));
+    }
+    return text;
+  }
 };
 
 template <class T>
@@ -54,6 +63,15 @@ class ProcessEncoder : public Encoder {
       request += input.text;
     }
     return read_reply(process_.ask(request), texts.size());
+  }
+
+  std::string decode(const std::vector<std::int32_t>& tokens) override {
+    std::string request;
+    put(request, std::numeric_limits<std::uint32_t>::max());  // in place of a number of texts
+    for (const std::int32_t token : tokens) {
+      if (token >= 0 && token < tokenizer_.vocab) put(request, token);
+    }
+    return process_.ask(request);
   }
 
  private:

@@ -41,6 +41,9 @@ class Encoder {
  public:
   virtual ~Encoder() = default;
   virtual std::vector<EncodedText> encode(const std::vector<TextInput>& texts) = 0;
+  // The text of tokens; of bytes perhaps no UTF-8. Special tokens have none, nor have those that the tokenizer does not
+  // know: a model's vocabulary may be larger.
+  virtual std::string decode(const std::vector<std::int32_t>& tokens) = 0;
 };
 
 std::unique_ptr<Encoder> make_encoder(const Tokenizer& tokenizer);

@@ -6,8 +6,10 @@
 #include <ATen/TensorOperators.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "core/base/error.hpp"
+#include "core/forward/kv_cache.hpp"
 
 namespace espalier {
 
@@ -36,13 +38,13 @@ at::Tensor split_heads(const at::Tensor& x, std::int64_t heads, std::int64_t hea
 }  // namespace
 
 at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                           const at::Tensor& hidden, Hooks* hooks) {
+                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache) {
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
   const at::Tensor x = tapped(hooks, Tap::norm_output, layer,
                               norm(spec, hidden, weights[Role::attn_norm], weights[Role::attn_norm_bias], hooks));
   at::Tensor q = split_heads(affine(x, weights[Role::q], weights[Role::q_bias]), shape.heads(), shape.head_dim);
   at::Tensor k = split_heads(affine(x, weights[Role::k], weights[Role::k_bias]), shape.kv_groups, shape.head_dim);
-  const at::Tensor v = split_heads(affine(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
+  at::Tensor v = split_heads(affine(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
   const at::Tensor kept = hooks != nullptr ? hooks->kept_head(layer) : at::Tensor();
   if (spec.qk_norm) {
     q = rms_norm(q, weights[Role::q_norm], spec.norm_eps, kept);
@@ -54,7 +56,10 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
     q = q * kept * std::sqrt(width / left);
     k = k * kept;
   }
-  at::Tensor o = attention(rotate(q, rotary), rotate(k, rotary), v, shape.sliding_window);
+  q = rotate(q, rotary);
+  k = rotate(k, rotary);
+  if (cache != nullptr) std::tie(k, v) = cache->append(layer, k, v);
+  at::Tensor o = attention(q, k, v, shape.sliding_window);
   o = o.transpose(1, 2).reshape({hidden.size(0), hidden.size(1), shape.heads() * shape.head_dim});
   o = tapped(hooks, Tap::o_proj_input, layer, o);
   return residual(hooks, layer, affine(o, weights[Role::o], weights[Role::o_bias]));
@@ -79,10 +84,10 @@ at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& w
 }
 
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                         const at::Tensor& hidden, Hooks* hooks) {
+                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache) {
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
   at::Tensor x = hidden;
-  if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks);
+  if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks, cache);
   if (shape.mlp) x = x + mlp_block(spec, layer, weights, x, hooks);
   return x;
 }

@@ -44,14 +44,17 @@ class Hooks {
   }
 };
 
+class KvCache;
+
 // hidden (B, T, H) → (B, T, H). The blocks give what is added to the residual stream, the layer the stream after both.
-// `rotary` has at least T positions. `hooks` may be nullptr.
+// `rotary` begins with the positions of `hidden`. `hooks` may be nullptr. With a `cache`, `hidden` is a chunk behind
+// the tokens in it: it attends to them too, and its keys and values are put into the cache.
 at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                           const at::Tensor& hidden, Hooks* hooks);
+                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr);
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
                      Hooks* hooks);
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                         const at::Tensor& hidden, Hooks* hooks);
+                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr);
 // What the layer's first block sees of the stream, (B, T, H); undefined for a layer without blocks.
 at::Tensor entry_norm(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
                       Hooks* hooks);

@@ -39,7 +39,9 @@ Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positi
 // T.
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary);
 
-// q (B, N, T, D), k and v (B, G, T, D) → (B, N, T, D); causal; `sliding_window` keys at most (0: all); scale 1/sqrt(D).
+// q (B, N, T, D), k and v (B, G, S, D) with S >= T → (B, N, T, D); causal; `sliding_window` keys at most (0: all);
+// scale 1/sqrt(D). The queries are those of the last T of the S positions; a single one may be given its keys in any
+// order.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t sliding_window);
 
 // act(gate)·up; with an undefined `up`, act(gate) (an MLP without a gate).

@@ -95,7 +95,9 @@ Rotary rotary_table(const Rope& rope, std::int64_t head_dim, std::int64_t positi
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
   const std::int64_t positions = x.size(2), width = rotary.cos.size(1);
   ESPALIER_CHECK(positions <= rotary.cos.size(0) && width <= x.size(3), positions, " positions, ", width, " channels");
-  const at::Tensor cos = rotary.cos.narrow(0, 0, positions), sin = rotary.sin.narrow(0, 0, positions);
+  const bool whole = positions == rotary.cos.size(0);
+  const at::Tensor cos = whole ? rotary.cos : rotary.cos.narrow(0, 0, positions);
+  const at::Tensor sin = whole ? rotary.sin : rotary.sin.narrow(0, 0, positions);
   if (has_fused_kernel(x) && cos.scalar_type() == x.scalar_type()) {
     return wants_grad(x) ? FusedRotate::apply(x, cos, sin) : fused_rotate(x, cos, sin, 1);
   }

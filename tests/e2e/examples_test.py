@@ -9,6 +9,9 @@ import unittest
 from workspace import SOURCE
 
 
+HARNESS = SOURCE / "build/lm_eval/bin/python"
+
+
 class Examples(unittest.TestCase):
     def run_example(self, name, *options):
         done = subprocess.run(["bash", str(SOURCE / "examples" / name / "run.sh"), *options], capture_output=True, text=True, timeout=300, env=os.environ)
@@ -34,6 +37,13 @@ class Examples(unittest.TestCase):
         self.assertAlmostEqual(counts["quarter"] / counts["teacher"], 0.25, delta=0.01)
         self.assertEqual({counts["quarter_direct"], counts["quarter_direct_long"]}, {counts["quarter"]})
         self.assertRegex(out, r"ends ahead.*\ndone\n$")
+
+    @unittest.skipUnless(HARNESS.exists(), "lm-evaluation-harness is not in build/lm_eval: run `bash examples/09_lm_eval/run.sh --small`")
+    def test_the_harness_and_espalier_agree(self):
+        out, _ = self.run_example("09_lm_eval", "--small")
+        found = re.findall(r"^accuracy.* (\d\.\d{4}) +(\d\.\d{4})$", out, re.MULTILINE)
+        self.assertEqual(len(found), 2)
+        self.assertRegex(out, r"\nthey agree\ndone\n$")
 
 
 if __name__ == "__main__":

@@ -149,7 +149,7 @@ class Tasks(Workspace):
         error = self.run_program("eval", "runs/teacher", "--task", "damaged.jsonl", expect=1).stderr
         self.assertIn("damaged.jsonl:2:", error)
         error = self.run_program("eval", "runs/teacher", expect=2).stderr
-        self.assertIn("espalier eval: nothing to measure; expected --data (a token file, text or a glob) or --task (choice tasks, .jsonl)", error)
+        self.assertIn("espalier eval: nothing to measure; expected --data (a token file, text or a glob), --task (choice tasks, .jsonl), --speed or --generate", error)
 
     def test_without_validation_data_tasks_alone_are_measured(self):
         text = STUDENT.replace("valid_fraction = 0.2\n", "").replace("eval_every   = 10", "eval_every   = 0")

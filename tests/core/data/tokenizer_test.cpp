@@ -87,6 +87,19 @@ TEST_CASE("a Hugging Face tokenizer gives its own tokens, without special ones, 
   CHECK(encoded[4].tokens == Ids{2});
 }
 
+TEST_CASE("tokens are decoded to their text, special and unknown ones to nothing") {
+  CHECK(make_encoder(open_tokenizer("bytes"))->decode({97, 256, 255, 300, -1, 0}) == std::string("a\xFF\0", 3));
+  const Scratch scratch;
+  write_tiny_tokenizer(scratch.folder());
+  const auto tiny = make_encoder(open_tokenizer(scratch.folder()));
+  CHECK(tiny->decode({4, 3, 6, 7, 8, 100, 5, 2}) == "ab ä\nc");
+  CHECK(tiny->decode({}).empty());
+  CHECK(tiny->decode({7}) == "\xEF\xBF\xBD");  // half of a character
+  for (const std::string text : {"abc  ä\nab", " a", ""}) {
+    CHECK(tiny->decode(tiny->encode({{text}})[0].tokens) == text);
+  }
+}
+
 TEST_CASE("the end-of-document token is looked for beside tokenizer.json") {
   const Scratch scratch;
   write_text(scratch / "tokenizer.json", espalier::testing::kTinyTokenizer);

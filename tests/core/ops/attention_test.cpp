@@ -55,6 +55,20 @@ TEST_CASE("a sliding window of w keys counts the query itself") {
   CHECK(difference(attention(in.q, in.k, in.v, 1), in.v) < 1e-6);
 }
 
+TEST_CASE("queries of the last positions get what they get among all") {
+  at::manual_seed(6);
+  for (const auto& [heads, groups] : {std::pair{4, 4}, std::pair{4, 2}, std::pair{6, 1}}) {
+    for (const std::int64_t window : {0, 1, 4, 31}) {
+      const Inputs in = random(heads, groups, 31, 6);
+      for (const std::int64_t last : {1, 2, 9, 30}) {
+        const at::Tensor q = in.q.narrow(2, 31 - last, last);
+        const at::Tensor all = plain(in.q, in.k, in.v, window).narrow(2, 31 - last, last);
+        CHECK(difference(attention(q, in.k, in.v, window), all) < 5e-6);
+      }
+    }
+  }
+}
+
 TEST_CASE("gradients of attention agree with those of the definition, windowed or not") {
   for (const std::int64_t window : {0, 3}) {
     for (const std::int64_t groups : {1, 2, 4}) {
