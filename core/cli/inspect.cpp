@@ -11,6 +11,7 @@
 #include "core/plugin/loader.hpp"
 #include "core/prune/plan_json.hpp"
 #include "core/run/run_files.hpp"
+#include "core/train/teacher_cache.hpp"
 
 namespace espalier {
 
@@ -84,6 +85,7 @@ json inspect_run(const fs::path& folder) {
   for (const auto& [stage, entry] : stages.items())
     result["stages"][stage] = entry.contains("outputs") ? "done" : "begun";
   if (fs::exists(files.eval())) result["eval"] = read_json(files.eval());
+  if (fs::exists(files.teacher_cache())) result["teacher_cache"] = read_json(files.teacher_cache());
   if (fs::exists(files.plan())) result["plan"] = inspect_plan(files.plan());
   return result;
 }
@@ -95,6 +97,7 @@ json inspect(const fs::path& path, const std::string& token_type) {
     fail("{}: there is no such file or folder", path.string());
   if (fs::exists(path / "recipe.lock.toml")) return inspect_run(path);
   if (fs::exists(path / "config.json")) return inspect_checkpoint(path);
+  if (is_teacher_cache(path)) return describe_teacher_cache(path);
   const std::string extension = path.extension().string();
   if (extension == ".safetensors") return inspect_safetensors(path);
   if (extension == ".so") return inspect_plugin(path);

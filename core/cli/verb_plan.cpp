@@ -10,6 +10,7 @@
 #include "core/run/scores.hpp"
 #include "core/run/search.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/teacher_cache.hpp"
 #include "core/run/training_check.hpp"
 
 namespace espalier {
@@ -59,7 +60,8 @@ std::string table(const Plan& plan, std::int64_t element, std::int64_t seq_lengt
   return text;
 }
 
-std::string training_lines(const Recipe& recipe) {
+std::string training_lines(const Run& run) {
+  const Recipe& recipe = run.recipe();
   std::string text;
   const auto line = [&](const char* name, const std::optional<TrainBlock>& block) {
     if (!block) return;
@@ -69,6 +71,7 @@ std::string training_lines(const Recipe& recipe) {
   };
   line("correct", recipe.correct);
   line("distill", recipe.distill);
+  if (recipe.teacher_cache) text += teacher_cache_line(teacher_cache_plan(run));
   return text;
 }
 
@@ -78,7 +81,7 @@ int show_candidates(const Run& run, bool as_json) {
   if (as_json) {
     print_json(search_to_json(all, {}, {}));
   } else {
-    std::cout << search_to_text(all, {}, {}, {}) << training_lines(run.recipe());
+    std::cout << search_to_text(all, {}, {}, {}) << training_lines(run);
   }
   return 0;
 }
@@ -98,10 +101,12 @@ int verb_plan(const Arguments& arguments) {
   const auto element = static_cast<std::int64_t>(
       c10::elementSize(dtype.empty() ? run.teacher_dtype() : dtype_from_config(dtype, run.recipe().file.string())));
   if (line.json()) {
-    print_json(plan_to_json(plan, element, run.recipe().data.seq_length));
+    nlohmann::json json = plan_to_json(plan, element, run.recipe().data.seq_length);
+    if (run.recipe().teacher_cache) json["teacher_cache"] = teacher_cache_plan(run);
+    print_json(json);
     return 0;
   }
-  std::cout << table(plan, element, run.recipe().data.seq_length) << training_lines(run.recipe());
+  std::cout << table(plan, element, run.recipe().data.seq_length) << training_lines(run);
   for (const std::string& note : compatibility_notes(plan.student)) std::cout << "note: " << note << "\n";
   return 0;
 }

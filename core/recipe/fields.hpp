@@ -65,6 +65,12 @@ void visit_fields(V& v, TrainBlock& train, bool distills) {
 }
 
 template <class V>
+void visit_fields(V& v, TeacherCacheBlock& cache) {
+  v("k", cache.k, 0, at_least(0));
+  v("dtype", cache.dtype, "float32", one_of({"float32", "bfloat16", "float16"}));
+}
+
+template <class V>
 void visit_fields(V& v, EvalBlock& eval, const DataBlock& data) {
   v("windows", eval.windows, 0, at_least(0));
   v("seq_length", eval.seq_length, data.seq_length, at_least(2));

@@ -35,10 +35,11 @@ class RecipeReader {
     }
     train("distill", recipe.distill, recipe.data);
     if (recipe.prunes_original()) prune_from_original(recipe, recipe.correct->prune_from_where);
+    teacher_cache(recipe);
     with_fields("eval", recipe.eval, recipe.data);
     with_fields("export", recipe.export_block);
     locked(recipe.locked);
-    for (const char* later : {"sweep", "teacher_cache"}) {
+    for (const char* later : {"sweep"}) {
       if (const TomlNode* node = take(later)) {
         diagnostics_.error(node->where, later, "is not supported in this version", "", "no such table");
       }
@@ -225,6 +226,22 @@ class RecipeReader {
     block = std::move(search);
   }
 
+  void teacher_cache(Recipe& recipe) {
+    const TomlNode* node = table("teacher_cache");
+    if (!node) return;
+    TeacherCacheBlock cache;
+    cache.where = node->where;
+    TableReader reader(*node, "teacher_cache", "", diagnostics_);
+    visit_fields(reader, cache);
+    cache.k_where = reader.where("k");
+    reader.finish();
+    if (!recipe.distill) {
+      diagnostics_.error(node->where, "teacher_cache", "serves a distillation, and there is none", "",
+                         "a table [distill]");
+    }
+    recipe.teacher_cache = std::move(cache);
+  }
+
   void locked(std::map<std::string, std::string>& locked) {
     const TomlNode* node = table("lock");
     if (!node) return;
@@ -249,6 +266,14 @@ std::string task_name_of(const fs::path& path) {
   fs::path name = path.filename();
   if (name.extension() == ".gz") name.replace_extension();
   return name.stem().string();
+}
+
+std::int64_t TeacherCacheBlock::kept_of(std::int64_t vocab) const {
+  // With 100 and fewer kept, students learn clearly worse (arXiv 2407.14679, appendix A.5); a small vocabulary costs
+  // little as a whole.
+  constexpr std::int64_t kSmallVocabulary = 1024, kKept = 256;
+  if (k > 0) return k;
+  return vocab <= kSmallVocabulary ? vocab : kKept;
 }
 
 std::int64_t TrainBlock::total_steps() const {

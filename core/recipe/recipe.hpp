@@ -80,6 +80,14 @@ struct TrainBlock {
   std::int64_t tokens_per_step() const { return global_batch * seq_length; }
 };
 
+// [teacher_cache]: what the teacher says of the distillation's tokens is computed once and kept for all students.
+struct TeacherCacheBlock {
+  std::int64_t k = 0;  // tokens kept of each distribution; 0: chosen from the vocabulary; all of it: nothing is lost
+  std::string dtype;   // of what is stored
+  Where where, k_where;
+  std::int64_t kept_of(std::int64_t vocab) const;  // k with the choice made
+};
+
 struct TaskBlock {
   std::string path, name;  // of a choice task's file; of the task, task_name_of(path) unless the recipe gives another
   std::int64_t shots = 0;
@@ -113,6 +121,7 @@ struct Recipe {
   std::vector<PruneBlock> prune;
   std::optional<SearchBlock> search;  // chooses the keep of every [[prune]] block that its axes name
   std::optional<TrainBlock> distill;
+  std::optional<TeacherCacheBlock> teacher_cache;
   // The teacher is cut as it is given, and only distillation sees the corrected one.
   bool prunes_original() const { return correct && correct->prune_from == "original"; }
   // Distillation compares with another model than [teacher].

@@ -195,6 +195,7 @@ std::string to_toml(const Recipe& recipe, const FieldsOf& fields) {
   for (const PruneBlock& block : copy.prune) text += prune_text(block, fields);
   if (copy.search) text += search_text(*copy.search);
   if (copy.distill) text += table_text("[distill]", *copy.distill, fields, true);
+  if (copy.teacher_cache) text += table_text("[teacher_cache]", *copy.teacher_cache, fields);
   text += table_text("[eval]", copy.eval, fields, copy.data);
   text += table_text("[export]", copy.export_block, fields);
   if (copy.locked.empty()) return text;

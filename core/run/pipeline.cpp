@@ -21,6 +21,7 @@ bool corrects(const Recipe& recipe) { return recipe.correct.has_value() || recip
 bool prunes(const Recipe& recipe) { return !recipe.prune.empty(); }
 bool searches(const Recipe& recipe) { return recipe.search.has_value(); }
 bool distils(const Recipe& recipe) { return recipe.distill.has_value(); }
+bool caches_teacher(const Recipe& recipe) { return recipe.teacher_cache.has_value(); }
 bool always(const Recipe&) { return true; }
 bool evaluates(const Recipe& recipe) {
   return !recipe.data.valid.empty() || recipe.data.valid_fraction > 0 || !recipe.eval.tasks.empty();
@@ -59,6 +60,8 @@ const std::vector<Stage>& stages() {
        [](const RunFiles& f) { return f.student() / "config.json"; }, run_slice},
       {"verify", "prove masked = sliced", prunes, verify_inputs, [](const RunFiles& f) { return f.verify(); },
        run_verify},
+      {"teacher_cache", "compute what the teacher says", caches_teacher, teacher_cache_inputs,
+       [](const RunFiles& f) { return f.teacher_cache(); }, run_teacher_cache},
       {"distill", "train the student against the teacher", distils, distill_inputs,
        [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training},
       {"export", "write the Hugging Face folder", always, export_inputs,

@@ -19,6 +19,7 @@ struct RunFiles {
   fs::path checkpoints() const { return root / "checkpoints"; }
   fs::path exported() const { return root / "export"; }
   fs::path verify() const { return root / "verify.json"; }
+  fs::path teacher_cache() const { return root / "teacher_cache.json"; }
   fs::path eval() const { return root / "eval.json"; }
   fs::path metrics() const { return root / "metrics.jsonl"; }
   fs::path tensorboard() const { return root / "tensorboard"; }  // a folder of events for each stage that trains
@@ -27,8 +28,10 @@ struct RunFiles {
     return root / "timings.json";
   }  // the one file, beside the logs, that holds wall-clock time
   fs::path log() const { return root / "log.txt"; }
-  // What runs share: packed tokens, scores, evaluations, each named by the digest of all that went into it.
+  // What runs share: packed tokens, scores, what teachers say, evaluations, each named by the digest of all that went
+  // into it.
   fs::path cache() const { return (root.has_parent_path() ? root.parent_path() : fs::path(".")) / ".cache"; }
+  fs::path teacher_caches() const { return cache() / "teacher"; }  // one folder for each form of a cache
 };
 
 }  // namespace espalier

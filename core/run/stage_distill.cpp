@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/digest.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/teacher_cache.hpp"
 #include "core/run/training.hpp"
 
 namespace espalier {
@@ -9,13 +10,15 @@ std::string distill_inputs(Run& run) {
   Digest digest;
   digest.add(run.teacher().digest()).add(run.output_of("slice")).add(training_digest(run, *run.recipe().distill));
   if (run.recipe().has_distill_teacher()) digest.add(run.distill_teacher().digest());
+  if (run.recipe().teacher_cache) digest.add(teacher_cache_text(run.recipe()));
   return digest.hex();
 }
 
 std::string run_distill(Run& run) {
   Model student = starting_student(run);
-  Model teacher(run.distill_teacher(), run.compute());
-  run_training(run, *run.recipe().distill, "distill", student, &teacher);
+  const TrainBlock& block = *run.recipe().distill;
+  const Teaching teaching = open_teaching(run, block);
+  run_training(run, block, "distill", student, teaching.weights.get(), teaching.cache ? &*teaching.cache : nullptr);
   return digest_of_file(last_checkpoint(run.files().checkpoints()) / "model.safetensors");
 }
 

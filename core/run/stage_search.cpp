@@ -15,6 +15,7 @@
 #include "core/run/prune_steps.hpp"
 #include "core/run/search.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/teacher_cache.hpp"
 #include "core/run/training.hpp"
 #include "core/search/halving.hpp"
 #include "core/search/throughput.hpp"
@@ -121,11 +122,11 @@ class RunContest final : public Contest {
     const Recipe& recipe = run_.recipe();
     SlicedWeights view(run_.pruned_model(), field_.plans[candidate], run_.compute());
     Model student(static_cast<WeightSource&>(view));
-    if (!teacher_) teacher_ = std::make_unique<Model>(run_.distill_teacher(), run_.compute());
+    if (!teaching_) teaching_ = open_teaching(run_, training_block(recipe, total_steps(recipe)));
     const TrainBlock block = training_block(recipe, tokens / recipe.distill->tokens_per_step());
     train_at(run_, block,
              {{checkpoints(candidate), folder(candidate) / "metrics.jsonl", {}}, "search", total_steps(recipe)},
-             student, teacher_.get());
+             student, teaching_->weights.get(), teaching_->cache ? &*teaching_->cache : nullptr);
     const double nll = measure_loss(student);
     spdlog::info("search   {}: nll {:.4f} after round {}", name(candidate), nll, round);
     return nll;
@@ -162,7 +163,7 @@ class RunContest final : public Contest {
   Run& run_;
   const Field& field_;
   const HalvingPlan& plan_;
-  std::unique_ptr<WeightSource> teacher_;
+  std::optional<Teaching> teaching_;
   Clock::time_point began_;
   double earlier_ = 0.0;
 };
@@ -259,6 +260,7 @@ std::string search_inputs(Run& run) {
   Digest digest;
   digest.add(run.pruned_model().digest()).add(run.output_of("score")).add(search_text(search));
   if (!search.rounds.empty()) digest.add(run.distill_teacher().digest());
+  if (!search.rounds.empty() && recipe.teacher_cache) digest.add(teacher_cache_text(recipe));
   for (const PruneBlock& block : recipe.prune) digest.add(run.component_digest(*block.axis)).add(target_text(block));
   const CountBasis basis = basis_of(run);
   digest.add(fmt::format("{} {} {}", basis.bytes_per_element, basis.seq_length, c10::toString(run.compute().dtype)));

@@ -27,6 +27,9 @@ std::string run_slice(Run& run);
 std::string verify_inputs(Run& run);
 std::string run_verify(Run& run);
 
+std::string teacher_cache_inputs(Run& run);
+std::string run_teacher_cache(Run& run);
+
 std::string distill_inputs(Run& run);
 std::string run_distill(Run& run);
 

@@ -60,19 +60,20 @@ std::string training_digest(Run& run, const TrainBlock& block) {
 }
 
 TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
-                         WeightSource* teacher) {
-  const TrainResult result = train_at(run, block, {training_files(run, stage), stage}, student, teacher);
+                         WeightSource* teacher, const TeacherCache* cache) {
+  const TrainResult result = train_at(run, block, {training_files(run, stage), stage}, student, teacher, cache);
   run.ledger().resumed(stage, result.earlier_seconds);
   return result;
 }
 
 TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& place, Model& student,
-                     WeightSource* teacher) {
+                     WeightSource* teacher, const TeacherCache* cache) {
   TrainJob job;
   job.student = &student;
   for (const LossBlock& loss : block.losses) add_loss(run, loss, job);
   job.teacher = teacher;
-  if (teacher == nullptr && needs_teacher(job)) {
+  job.teacher_cache = cache;
+  if (teacher == nullptr && cache == nullptr && needs_teacher(job)) {
     reject(
         "[{}] a loss compares with a teacher, but there is none to compare with; expected losses on the labels alone",
         place.label);

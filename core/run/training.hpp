@@ -13,9 +13,10 @@ namespace espalier {
 std::string training_digest(Run& run, const TrainBlock& block);
 
 // Trains `student` in place as the block says, resuming what lies in the stage's checkpoints. `teacher` may be nullptr
-// when no loss asks for one. Both stages that train ([correct] and [distill]) come through here.
+// when no loss asks for one; `cache`, where there is one, stands for it as far as TrainJob says. Both stages that train
+// ([correct] and [distill]) come through here.
 TrainResult run_training(Run& run, const TrainBlock& block, const std::string& stage, Model& student,
-                         WeightSource* teacher);
+                         WeightSource* teacher, const TeacherCache* cache = nullptr);
 
 // Where a training keeps its checkpoints and its logs, and how it is told of. Empty `events`: none for TensorBoard.
 struct TrainingFiles {
@@ -29,7 +30,7 @@ struct TrainingPlace {
 
 // The same for a training that is no stage of its own.
 TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& place, Model& student,
-                     WeightSource* teacher);
+                     WeightSource* teacher, const TeacherCache* cache = nullptr);
 
 // Where a training stage ("correct" or "distill") keeps its checkpoints and its log. The run's main training has the
 // plain names; a correction before a distillation stands beside it.

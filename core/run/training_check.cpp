@@ -57,6 +57,31 @@ class LossCheck {
   Diagnostics& diagnostics_;
 };
 
+// A cache holds what the teacher says at the end, of all tokens or of the likeliest.
+void check_cache(const Run& run, const ModelSpec& teacher, Diagnostics& diagnostics) {
+  const TeacherCacheBlock& cache = *run.recipe().teacher_cache;
+  if (cache.k > teacher.vocab) {
+    diagnostics.error(cache.k_where, "teacher_cache", "k is more than the teacher's vocabulary",
+                      std::to_string(cache.k), fmt::format("0 (chosen) to {} (nothing is lost)", teacher.vocab));
+  }
+  bool used = false;
+  for (const LossBlock& entry : run.recipe().distill->losses) {
+    const Loss loss = run.registry().loss(*entry.loss, run.host());
+    if (loss.on_features) {
+      diagnostics.error(entry.loss->where, "distill",
+                        fmt::format("loss '{}' looks at the teacher's hidden states, which [teacher_cache] does not "
+                                    "hold",
+                                    entry.loss->name),
+                        "", "losses on logits, or no [teacher_cache]");
+    }
+    used = used || loss.on_features || loss.on_logits->needs_teacher();
+  }
+  if (!used) {
+    diagnostics.error(cache.where, "teacher_cache", "serves no loss: none compares with a teacher", "",
+                      "a loss that does, or no [teacher_cache]");
+  }
+}
+
 }  // namespace
 
 void check_losses(const Recipe& recipe, const Registry& registry, Diagnostics& diagnostics) {
@@ -80,6 +105,7 @@ void check_training(const Run& run, const ModelSpec& student) {
                         fmt::format("{} tokens", teacher.vocab), fmt::format("{}", student.vocab));
     }
     LossCheck(run, "distill", diagnostics).against(*recipe.distill, student, teacher);
+    if (recipe.teacher_cache) check_cache(run, teacher, diagnostics);
   }
   diagnostics.throw_if_any();
 }

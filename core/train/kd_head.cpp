@@ -101,6 +101,10 @@ class Sweep {
             weight_gradient_.sizes() == in.student_weight.sizes() && weight_gradient_.scalar_type() == wide_.dtype(),
         "student");
     if (!with_teacher_) return;
+    if (in.teacher_kept.defined()) {
+      ESPALIER_CHECK(in.teacher_kept.values.size(0) == in.labels.size(0), "rows of the teacher");
+      return;
+    }
     ESPALIER_CHECK(in.teacher_hidden.defined() && in.teacher_weight.defined(), "a loss needs the teacher");
     if (in.teacher_weight.size(0) != in.student_weight.size(0)) {
       fail(
@@ -125,11 +129,11 @@ class Sweep {
     const at::Tensor hidden_RH = take(input_.student_hidden.detach(), begin, count);
     const at::Tensor labels_R = take(input_.labels, begin, count);
     at::Tensor student_RV = rows_of(workspace_.student_logits, count, vocab, wide_);
-    gemm(student_RV, hidden_RH, weight_VH.t(), false);
+    head_logits(student_RV, hidden_RH, weight_VH);
     at::Tensor teacher_RV;
     if (with_teacher_) {
       teacher_RV = rows_of(workspace_.teacher_logits, count, vocab, wide_);
-      gemm(teacher_RV, take(input_.teacher_hidden, begin, count), input_.teacher_weight.t(), false);
+      teacher_logits(begin, count, teacher_RV);
     }
     at::Tensor gradient_RV = rows_of(workspace_.gradient, count, vocab, wide_).zero_();
     run_losses({student_RV, teacher_RV, labels_R}, gradient_RV);
@@ -142,6 +146,16 @@ class Sweep {
       at::Tensor out_RH = hidden_gradient.narrow(0, begin, count);
       gemm(out_RH, narrow_RV, weight_VH, false);
     }
+  }
+
+  void teacher_logits(std::int64_t begin, std::int64_t count, at::Tensor& teacher_RV) const {
+    const TruncatedLogits& kept = input_.teacher_kept;
+    if (!kept.defined()) {
+      return head_logits(teacher_RV, take(input_.teacher_hidden, begin, count), input_.teacher_weight);
+    }
+    expand({take(kept.values, begin, count), take(kept.indices, begin, count), take(kept.tail, begin, count),
+            take(kept.normalizer, begin, count)},
+           teacher_RV);
   }
 
   void run_losses(const LogitRows& rows, at::Tensor& gradient_RV) {
@@ -175,6 +189,10 @@ HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedL
   at::NoGradGuard no_grad;
   HeadWorkspace own;
   return Sweep(input, losses, weight_gradient, workspace != nullptr ? *workspace : own).run();
+}
+
+void head_logits(at::Tensor& logits, const at::Tensor& hidden, const at::Tensor& weight) {
+  gemm(logits, hidden, weight.t(), false);
 }
 
 std::int64_t default_head_chunk(std::int64_t vocab, at::Device device) {

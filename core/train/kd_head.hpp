@@ -9,6 +9,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/train/truncated_logits.hpp"
 #include "espalier/sdk/loss.hpp"
 
 namespace espalier {
@@ -20,13 +21,14 @@ struct WeightedLoss {
 };
 
 struct HeadInput {
-  at::Tensor student_hidden;  // (rows, Hs), no grad needed: gradients are returned
-  at::Tensor student_weight;  // (vocab, Hs)
-  at::Tensor teacher_hidden;  // (rows, Ht) or undefined
-  at::Tensor teacher_weight;  // (vocab, Ht) or undefined
-  at::Tensor labels;          // (rows) int64; rows with -100 are dropped before any GEMM
-  double scale = 1.0;         // 1 / unmasked tokens of the global batch
-  std::int64_t chunk = 1024;  // rows of logits that exist at a time
+  at::Tensor student_hidden;     // (rows, Hs), no grad needed: gradients are returned
+  at::Tensor student_weight;     // (vocab, Hs)
+  at::Tensor teacher_hidden;     // (rows, Ht) or undefined
+  at::Tensor teacher_weight;     // (vocab, Ht) or undefined
+  TruncatedLogits teacher_kept;  // instead of both: what was kept of the teacher's logits, one row each
+  at::Tensor labels;             // (rows) int64; rows with -100 are dropped before any GEMM
+  double scale = 1.0;            // 1 / unmasked tokens of the global batch
+  std::int64_t chunk = 1024;     // rows of logits that exist at a time
 };
 
 struct HeadOutput {
@@ -46,6 +48,10 @@ struct HeadWorkspace {
 // Throws Error when student and teacher have different vocabularies.
 HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses,
                              at::Tensor& weight_gradient, HeadWorkspace* workspace = nullptr);
+
+// hidden (rows, H) times weightᵀ (H, vocab) into `logits` (rows, vocab), as the head computes them: float32 sums and
+// results where the device can, whatever the operands are.
+void head_logits(at::Tensor& logits, const at::Tensor& hidden, const at::Tensor& weight);
 
 // Rows of logits that make a good chunk for a vocabulary on a device: coarse enough for the GEMMs and for the traffic
 // on the weight's gradient, fine enough for caches and memory.

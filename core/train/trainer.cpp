@@ -36,6 +36,7 @@ void check(const TrainJob& job) {
                      !(job.losses.empty() && job.feature_losses.empty()),
                  "incomplete job");
   ESPALIER_CHECK(job.feature_losses.empty() || job.teacher != nullptr, "a loss needs a teacher");
+  ESPALIER_CHECK(job.teacher_cache == nullptr || job.feature_losses.empty(), "a cache has no hidden states of layers");
   ESPALIER_CHECK(!plan.dynamic_balance || !(job.losses.empty() || job.feature_losses.empty()),
                  "a balance between one kind of losses");
   if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
@@ -46,6 +47,10 @@ void check(const TrainJob& job) {
   if (job.data->max_token() >= spec.vocab) {
     fail("{}: the training data has a token outside the model's vocabulary; got token {}; expected 0 to {}", plan.label,
          job.data->max_token(), spec.vocab - 1);
+  }
+  if (job.teacher_cache != nullptr) {
+    const TeacherCacheForm& form = job.teacher_cache->form();
+    ESPALIER_CHECK(form.vocab == spec.vocab && form.seq_length == plan.seq_length, "the cache of another training");
   }
   if (plan.seq_length > spec.max_positions) {
     spdlog::warn("{}: sequences are longer than the model's positions; got seq_length {}; expected at most {}",
@@ -103,7 +108,8 @@ class Session {
         loss_names_(log_names(job)) {
     needs_teacher_ =
         std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });
-    ESPALIER_CHECK(!needs_teacher_ || job.teacher != nullptr, "a loss needs a teacher");
+    asks_head_ = needs_teacher_ && (job.teacher_cache == nullptr || job.teacher_cache->form().whole());
+    ESPALIER_CHECK(!asks_head_ || job.teacher != nullptr, "a loss needs a teacher");
   }
 
   ~Session() { job_.student->set_requires_grad(false); }
@@ -116,7 +122,7 @@ class Session {
     earlier_seconds_ = state_.seconds;
     if (state_.step < plan_.steps) {
       began_ = Clock::now();
-      if (needs_teacher_) teacher_head_ = job_.teacher->outer()[Role::head];
+      if (asks_head_) teacher_head_ = job_.teacher->outer()[Role::head];
       loop();
     } else if (checkpoints_.last().empty()) {
       checkpoints_.save(state_, optimizer_);  // no steps at all: the start is the end
@@ -190,7 +196,8 @@ class Session {
     const std::int64_t learnt = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
     const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
     for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
-      const Part part = micro_batch(batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
+      const Part part = micro_batch(state_.step * plan_.global_batch + first,
+                                    batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
                                     batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
       for (std::size_t i = 0; i < part.losses.size(); ++i) values.losses[i] += part.losses[i];
       values.total += weighted(part.losses).logits + part.alpha * weighted(part.losses).features;
@@ -227,24 +234,35 @@ class Session {
     return sums.logits > 0.0 && sums.features > 0.0 ? sums.logits / sums.features : 0.0;
   }
 
-  // Forward and backward of a few sequences, (B, T) each. Returns their share of every loss.
+  // What the head needs of the teacher, one row for each token: its final hidden states, or what was kept of its
+  // logits.
+  CachedRows teacher_rows(std::int64_t first, const at::Tensor& tokens, Features& features) {
+    if (job_.teacher_cache != nullptr) {
+      if (!needs_teacher_) return {};
+      std::vector<TrainingStream::Place> places;
+      for (std::int64_t i = 0; i < tokens.size(0); ++i) places.push_back(job_.data->place(first + i));
+      return job_.teacher_cache->rows(places, job_.student->compute());
+    }
+    if (!needs_teacher_ && features.empty()) return {};
+    at::NoGradGuard no_grad;
+    return {hidden_states(*job_.teacher, tokens, nullptr, &features).flatten(0, 1), {}};
+  }
+
+  // Forward and backward of a few sequences, (B, T) each; `first` is the number of the first. Returns their share of
+  // every loss.
   struct Part {
     std::vector<double> losses;
     double alpha = 1.0;
   };
-  Part micro_batch(const at::Tensor& tokens, const at::Tensor& labels, double scale) {
+  Part micro_batch(std::int64_t first, const at::Tensor& tokens, const at::Tensor& labels, double scale) {
     Features theirs = features_.wanted_of_teacher(), ours = features_.wanted_of_student();
-    at::Tensor teacher_hidden;
-    if (needs_teacher_ || !theirs.empty()) {
-      at::NoGradGuard no_grad;
-      teacher_hidden = hidden_states(*job_.teacher, tokens, nullptr, &theirs);
-    }
+    CachedRows teacher = teacher_rows(first, tokens, theirs);
     at::AutoGradMode grad_mode(true);
     const at::Tensor hidden = hidden_states(*job_.student, tokens, nullptr, &ours);
     std::vector<double> losses;
     std::vector<at::Tensor> roots, gradients;
     if (!job_.losses.empty()) {
-      HeadOutput output = run_head(hidden, teacher_hidden, labels, scale);
+      HeadOutput output = run_head(hidden, std::move(teacher), labels, scale);
       losses = std::move(output.losses);
       roots.push_back(hidden);
       gradients.push_back(output.hidden_gradient.view_as(hidden));
@@ -261,12 +279,12 @@ class Session {
     return {std::move(losses), alpha};
   }
 
-  HeadOutput run_head(const at::Tensor& hidden, const at::Tensor& teacher_hidden, const at::Tensor& labels,
-                      double scale) {
+  HeadOutput run_head(const at::Tensor& hidden, CachedRows teacher, const at::Tensor& labels, double scale) {
     HeadInput input;
     if (needs_teacher_) {
-      input.teacher_hidden = teacher_hidden.flatten(0, 1);
+      input.teacher_hidden = std::move(teacher.hidden);
       input.teacher_weight = teacher_head_;
+      input.teacher_kept = std::move(teacher.kept);
     }
     input.student_hidden = hidden.detach().flatten(0, 1);
     input.student_weight = job_.student->tensors()[head_];
@@ -331,7 +349,7 @@ class Session {
   TrainCheckpoints checkpoints_;
   std::size_t head_;
   std::vector<std::string> loss_names_;
-  bool needs_teacher_ = false;
+  bool needs_teacher_ = false, asks_head_ = false;
   at::Tensor teacher_head_;
   HeadWorkspace workspace_;
   TrainState state_;

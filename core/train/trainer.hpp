@@ -13,6 +13,7 @@
 #include "core/forward/model.hpp"
 #include "core/train/feature_terms.hpp"
 #include "core/train/kd_head.hpp"
+#include "core/train/teacher_cache.hpp"
 #include "espalier/sdk/scheduler.hpp"
 
 namespace espalier {
@@ -34,8 +35,11 @@ struct TrainPlan {
 };
 
 struct TrainJob {
-  Model* student = nullptr;                         // trained in place
-  WeightSource* teacher = nullptr;                  // nullptr when no loss needs it
+  Model* student = nullptr;         // trained in place
+  WeightSource* teacher = nullptr;  // nullptr when no loss needs it
+  // What the teacher says, computed before: then its layers are never run, and of `teacher` only the head is asked for,
+  // and only where the cache holds hidden states. Has every window of the training. Not with losses on features.
+  const TeacherCache* teacher_cache = nullptr;
   std::vector<WeightedLoss> losses;                 // on logits
   std::vector<WeightedFeatureLoss> feature_losses;  // on hidden states; they need a teacher
   std::unique_ptr<Scheduler> scheduler;

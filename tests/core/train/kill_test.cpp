@@ -17,6 +17,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
 #include "core/base/progress.hpp"
+#include "tests/core/train/tiny_cache.hpp"
 #include "tests/core/train/tiny_run.hpp"
 
 namespace {
@@ -49,6 +50,31 @@ pid_t start(const fs::path& folder, const std::function<void(std::int64_t)>& on_
     std::fprintf(stderr, "%s\n", error.what());
   }
   ::_exit(code);
+}
+
+// Fills a cache of many small shards in a child process.
+pid_t start_filling(const fs::path& folder) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  int code = kFailed;
+  try {
+    espalier::start_log("error");
+    const reference::TinyRun run(folder / "run", kSteps);
+    const reference::TinyCache cache(run, folder / "cache", 8, 100, at::kFloat, 1000);
+    code = kDone;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+  }
+  ::_exit(code);
+}
+
+// The names of a cache's shards with their contents.
+std::string shards_in(const fs::path& folder) {
+  std::string text;
+  for (std::int64_t i = 0; fs::exists(espalier::TeacherCache::shard_path(folder, i)); ++i) {
+    text += fmt::format("{}\n", i) + reference::bytes_of(espalier::TeacherCache::shard_path(folder, i));
+  }
+  return text;
 }
 
 int end_of(pid_t child) {
@@ -122,4 +148,29 @@ TEST_CASE("a run killed at twenty random moments ends with the same bytes") {
   CHECK(kills == 20);
   REQUIRE(end_of(start(killed, {})) == kDone);
   CHECK(reference::outcome(killed, kSteps) == expected);
+}
+
+TEST_CASE("a cache whose filling was killed at random moments ends with the same bytes") {
+  const reference::TemporaryFolder folder;
+  REQUIRE(end_of(start_filling(folder.path() / "whole")) == kDone);
+  const std::string expected = shards_in(folder.path() / "whole" / "cache");
+  REQUIRE(fs::exists(espalier::TeacherCache::shard_path(folder.path() / "whole" / "cache", 20)));
+  const fs::path killed = folder.path() / "killed";
+  const std::uint64_t seed = static_cast<std::uint64_t>(::getpid());
+  CAPTURE(seed);
+  int halfway = 0;
+  for (std::uint64_t attempt = 0; halfway < 8 && attempt < 100; ++attempt) {
+    const pid_t child = start_filling(killed);
+    std::this_thread::sleep_for(1ms * static_cast<int>(10 + espalier::mix(seed, attempt) % 60));
+    ::kill(child, SIGKILL);
+    if (end_of(child) == kDone) fs::remove_all(killed);
+    // Some shards are there, and not all.
+    halfway += fs::exists(espalier::TeacherCache::shard_path(killed / "cache", 0)) ? 1 : 0;
+  }
+  CHECK(halfway > 0);
+  REQUIRE(end_of(start_filling(killed)) == kDone);
+  CHECK(shards_in(killed / "cache") == expected);
+  for (const auto& entry : fs::directory_iterator(killed / "cache")) {
+    CHECK(entry.path().extension() == ".safetensors");  // no part of one is left
+  }
 }
