@@ -107,6 +107,6 @@ const responsive = (host, draw) => {
   };
   // In a frame of its own: a drawing changes heights, and the observer must not see that while it reports.
   new ResizeObserver(() => requestAnimationFrame(measure)).observe(host);
-  measure();
+  queueMicrotask(measure);  // once the host is in the page
   return again;
 };
