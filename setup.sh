@@ -4,7 +4,7 @@
 # (the torch wheel) and the tokenizers package. Does nothing, and needs no network, when all of it is there.
 #
 #   bash setup.sh            what the build and the program need
-#   bash setup.sh --tests    also what the tests compare with: PyTorch in Python, transformers, TensorBoard
+#   bash setup.sh --tests    also what the tests compare with or look through: PyTorch in Python, transformers, TensorBoard, Chromium
 #   bash setup.sh --checks   also clang-format and clang-tidy
 #
 # A set-up that was killed half-way is repaired by running it again. pip's environment variables are respected.
@@ -29,6 +29,9 @@ packages=(
   'zlib1g-dev                 header:zlib.h'
   'doctest-dev                header:doctest/doctest.h'
   'python3-venv               module:ensurepip'
+)
+test_packages=(
+  'chromium-headless-shell    command:chromium-headless-shell'
 )
 check_packages=(
   'clang-format               command:clang-format'
@@ -80,6 +83,8 @@ for argument in "$@"; do
     *) printf "setup: error: unknown option; got '%s'; expected --tests or --checks\n" "$argument" >&2; exit 2 ;;
   esac
 done
+# A whole Chromium serves as well.
+if $tests && ! command -v chromium >/dev/null; then packages+=("${test_packages[@]}"); fi
 if $checks; then packages+=("${check_packages[@]}"); fi
 
 [ "$(uname -sm)" = 'Linux x86_64' ] || die "this system cannot be set up; got $(uname -sm); expected Linux x86_64"

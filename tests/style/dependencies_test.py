@@ -67,7 +67,7 @@ class Rules(unittest.TestCase):
 
     def test_folders_side_by_side_do_not_include_each_other(self):
         changes = {"core/ops/ops.hpp": LICENCE + '#include "core/data/tokens.hpp"\n'}
-        self.refused(changes, "core/ops includes only itself and what is below it (base, recipe, plugin, model)")
+        self.refused(changes, "core/ops includes only itself and what is below it (base, recipe, stats, plugin, model)")
 
     def test_a_folder_of_the_core_needs_a_rank(self):
         self.refused({"core/extra/x.hpp": LICENCE + "#include <vector>\n"}, "a folder of core/ without a rank; got core/extra")
