@@ -19,10 +19,17 @@ if ! "$venv/bin/python" -c 'import lm_eval, accelerate' 2>/dev/null; then
   python3 -m venv "$venv"
   "$root/.venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
     >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/espalier.pth"
-  # Without their dependencies, which would bring another torch; then all of these but torch and transformers.
-  "$venv/bin/pip" install --quiet --no-deps lm_eval==0.4.13 accelerate==1.15.0
-  "$venv/bin/pip" install --quiet datasets evaluate jinja2 pytablewriter rouge-score sacrebleu scikit-learn sqlitedict dill \
-    word2number more_itertools psutil
+  # Without their dependencies, which would bring another torch; then all of these but torch and transformers. What pip says
+  # of packages that torch would like to have beside it is of no use here.
+  {
+    "$venv/bin/pip" install --quiet --no-deps lm_eval==0.4.13 accelerate==1.15.0
+    "$venv/bin/pip" install --quiet datasets==5.2.0 evaluate==0.4.6 jinja2==3.1.6 pytablewriter==1.2.1 rouge-score==0.1.2 \
+      sacrebleu==2.6.0 scikit-learn==1.9.1 sqlitedict==2.1.0 dill==0.4.1 word2number==1.1 more_itertools==11.2.1 psutil==7.2.2
+  } >"$work/pip.txt" 2>&1 || true
+  if ! "$venv/bin/python" -c 'import lm_eval, accelerate'; then
+    cat "$work/pip.txt" >&2
+    exit 1
+  fi
 fi
 
 model=${1:-runs/quickstart/width}

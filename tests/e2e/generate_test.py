@@ -72,7 +72,7 @@ class Generate(Workspace):
             self.assertEqual(len(one["digest"]), 64)
         self.assertLess(speed["models"][1]["weights_bytes"], speed["models"][0]["weights_bytes"])
         text = self.run_program(*words, "--data", "corpus/00.txt", "--seq-length", "32").stdout
-        self.assertRegex(text, r"model +first token +prefill tokens/s .*\nruns/teacher .* 1\.00x.*\nruns/student .*x\nbatch 1, 24 prompt")
+        self.assertRegex(text, r"model +first token +prefill tokens/s .*\nruns/teacher .* \(1\.00x\)\nruns/student .*x\)\nbatch 1, 24 prompt")
 
     def test_what_cannot_be_measured_is_refused(self):
         for words, error, code in [
