@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/report/page_html.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/error.hpp"
@@ -110,6 +111,7 @@ std::string HtmlTable::html() const {
     for (std::size_t i = 0; i < row.cells.size(); ++i)
       shown[i] = shown[i] || (row.cells[i] != kNothing && row.cells[i] != "");
   }
+  if (std::find(shown.begin() + 1, shown.end(), true) == shown.end()) return "";
   shown[0] = true;
   std::string html = fmt::format(
       "<div class=\"scroll\" role=\"region\" tabindex=\"0\" "

@@ -40,7 +40,7 @@ class HtmlTable {
     rows_.push_back({std::move(cells), std::move(css)});
   }
   bool empty() const { return rows_.empty(); }
-  std::string html() const;  // columns in which no row has anything are left out
+  std::string html() const;  // columns in which no row has anything are left out; "" when that is all
 
  private:
   struct Column {

@@ -200,7 +200,7 @@ std::string teacher_table(const json& comparison) {
                rate(number_at(teacher, {"speed", "decode_tokens_per_s"})),
                size_text(number_at(teacher, {"speed", "peak_bytes"}))});
   }
-  return table.empty() ? "" : table.html();
+  return table.html();
 }
 
 // A column for each name that some arm has under `key`.

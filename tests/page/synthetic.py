@@ -151,6 +151,42 @@ def thirty():
     return comparison("thirty runs", ARMS, [1, 2, 3], ["teacher"], 32, True)
 
 
+def without_numbers(value, key=None):
+    """The same comparison as if nothing had been measured: every number is null, every list of numbers is empty."""
+    if isinstance(value, dict):
+        return {name: without_numbers(entry, name) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [without_numbers(entry) for entry in value if not isinstance(entry, (int, float))]
+    places = ("schema", "a", "b", "metric", "target")  # of the laboratory: which metric, not how much
+    return None if isinstance(value, (int, float)) and not isinstance(value, bool) and key not in places else value
+
+
+def nulls():
+    return without_numbers(large())
+
+
+def long_names():
+    """Names that no box was made for."""
+    text = json.dumps(small())
+    for name in ("width", "depth", "activation", "novels.txt", "teacher", "cpu"):
+        text = text.replace(f'"{name}"', f'"{name}_{"of_the_second_kind_" * 5}{name}"' if name != "teacher" else '"teacher"')
+    return json.loads(text)
+
+
+def bare():
+    """As nulls, and every part that may be missing is."""
+    result = small()
+    result.update(teachers=[], metric_lab=None, environment=None, protocol=None, baseline=None, level=None)
+    for arm in result["arms"]:
+        arm.update(before=None, after=None, teacher=None, speed=None, sources=None, tasks=None)
+    for one in result["verdicts"]:
+        one.update(text=None, scope=None, low=None, high=None)
+    for one in result["scores"]:
+        one.update(kept=None, layers=[[], [1.0, None, 2.0]], bin=None)
+    result["curves"][0]["runs"] = []
+    return result
+
+
 if __name__ == "__main__":
     with open(sys.argv[2], "w", encoding="utf-8") as file:
-        json.dump({"small": small, "large": large, "thirty": thirty}[sys.argv[1]](), file)
+        json.dump({"small": small, "large": large, "thirty": thirty, "nulls": nulls, "long": long_names, "bare": bare}[sys.argv[1]](), file)

@@ -52,6 +52,8 @@ const bytes = (value) => scaled(value, ["B", "kB", "MB", "GB", "TB"], " ");
 const seconds = (value) => (value >= 5400 ? fixed(value / 3600, 1) + " h" : value >= 90 ? fixed(value / 60, 1) + " min" : digits(value) + " s");
 const percent = (value) => (isNumber(value) ? fixed(100 * value, value < 0.1 && value > 0 ? 1 : 0) + " %" : nothing);
 
+const cut = (text, length) => (text.length > length ? text.slice(0, Math.max(1, length - 1)) + "…" : text);
+
 // ---- how an arm looks: never by colour alone
 
 const dashes = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2 1 2", "1 2", "14 3 3 3"];

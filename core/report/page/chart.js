@@ -69,7 +69,7 @@ const endLabels = (node, ends, x, top, bottom) => {
   const sorted = [...ends].sort((a, b) => a.y - b.y);
   sorted.forEach((end, i) => (end.at = Math.max(end.y, i ? sorted[i - 1].at + 13 : top)));
   for (let i = sorted.length - 1, limit = bottom; i >= 0; --i, limit = sorted[i + 1].at - 13) sorted[i].at = Math.min(sorted[i].at, limit);
-  for (const end of sorted) node.append(svg("text", { x, y: end.at + 4, style: `fill:${end.color}` }, end.name));
+  for (const end of sorted) node.append(svg("text", { x, y: end.at + 4, style: `fill:${end.color}` }, cut(end.name, 24)));
 };
 
 // Pointer and arrow keys move a cursor over `steps` places; `show(step)` says what is there. `find` maps x, y to a step.
@@ -77,11 +77,13 @@ const explorable = (node, steps, find, show) => {
   let at = -1;
   const go = (step) => show((at = Math.min(steps - 1, Math.max(0, step))));
   node.setAttribute("tabindex", "0");
-  node.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const place = node.getBoundingClientRect(), view = node.viewBox.baseVal;
     const step = find((event.clientX - place.left) * (view.width / place.width), (event.clientY - place.top) * (view.height / place.height));
     if (step !== null) go(step);
-  });
+  };
+  node.addEventListener("pointermove", point);
+  node.addEventListener("pointerdown", point);
   return (moves) => node.addEventListener("keydown", (event) => {
     const move = moves[event.key];
     if (move === undefined) return;

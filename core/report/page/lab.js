@@ -58,7 +58,7 @@ const matrix = (place, measure, target, width, readout) => {
   names.forEach((name, i) => {
     const room = Math.floor((left - 30) / 6.6);
     node.append(svg("text", { x: left + (i + 0.5) * cell, y: 15, "text-anchor": "middle" }, String(i + 1)),
-      svg("text", { class: "strong", x: 0, y: 24 + (i + 0.5) * height + 4 }, `${i + 1}  ${name.length > room ? name.slice(0, room - 1) + "…" : name}`, svg("title", {}, name)));
+      svg("text", { class: "strong", x: 0, y: 24 + (i + 0.5) * height + 4 }, `${i + 1}  ${cut(name, room)}`, svg("title", {}, name)));
   });
   for (const pair of place.pairs) {
     const value = measure.of(pair, target), layers = (pair.layers ?? []).filter(isNumber);
@@ -116,7 +116,7 @@ const mapsPanel = (place) => {
   responsive(holder, (width) => {
     const left = Math.min(width * 0.4, 6.6 * letters + 14), room = Math.floor((left - 8) / 6.6);
     return heatMap(maps.map((map) => map.normalised), width, { "data-map": "layers", "aria-label": "Importance of each layer by each metric" }, {
-      left, rows: names.map((name) => (name.length > room ? name.slice(0, room - 1) + "…" : name)), first: place.layers ? "first" : "layer 0",
+      left, rows: names.map((name) => cut(name, room)), first: place.layers ? "first" : "layer 0",
       last: place.layers ? "last" : `layer ${maps[0].normalised.length - 1}`,
       show: (row, column) => (readout.textContent = `${names[row]}, layer ${column}: mean score ${digits(maps[row].mean[column])}`),
     });

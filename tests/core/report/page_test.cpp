@@ -118,4 +118,8 @@ TEST_CASE("columns in which no row has anything are left out of a table") {
   table.row({"a", "1", espalier::kNothing});
   CHECK(contains(table.html(), "<th scope=\"col\" class=\"n\">seed</th>"));
   CHECK_FALSE(contains(table.html(), "memory"));
+  espalier::HtmlTable empty("Runs", "run");
+  empty.column("seed");
+  empty.row({"a", espalier::kNothing});
+  CHECK(empty.html().empty());
 }
