@@ -20,6 +20,7 @@ const std::vector<Verb>& verbs() {
   static const std::vector<Verb> list = {
       {"run", "RECIPE", "the whole pipeline; goes on where it stopped", verb_run},
       {"plan", "RECIPE", "exact shapes, parameter counts and bytes; reads no weights", verb_plan},
+      {"sweep", "RECIPE", "every arm × seed of its [sweep], sharing what they share; then compares", verb_sweep},
       {"score", "RECIPE", "the pipeline up to the scores", verb_score},
       {"prune", "RECIPE", "the pipeline up to the verified student", verb_prune},
       {"distill", "RECIPE", "the pipeline up to the distilled student", verb_distill},
@@ -111,29 +112,37 @@ std::vector<std::string> CommandLine::all(const std::string& name) const {
 
 void print_json(const nlohmann::json& json) { std::cout << json.dump(2) << std::endl; }
 
-LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides) {
-  Diagnostics diagnostics;
-  LoadedRecipe loaded{parse_recipe(file, overrides, diagnostics), std::make_unique<Registry>()};
+void load_plugins(const std::vector<fs::path>& plugins, Registry& registry, Diagnostics& diagnostics) {
   try {
-    load_plugins(loaded.recipe.plugins, *loaded.registry);
+    load_plugins(plugins, registry);
   } catch (const Error& error) {
     if (diagnostics.empty()) throw;
     diagnostics.note(error.what());  // the recipe's own mistakes come first
     diagnostics.throw_if_any();
   }
+}
+
+void check_components(const Recipe& recipe, const Registry& registry, Diagnostics& diagnostics) {
   const auto check = [&](const Component& component) {
-    if (component) loaded.registry->check(*component, diagnostics);
+    if (component) registry.check(*component, diagnostics);
   };
-  for (const PruneBlock& block : loaded.recipe.prune) {
+  for (const PruneBlock& block : recipe.prune) {
     check(block.axis);
     check(block.metric);
   }
-  for (const auto* train : {&loaded.recipe.correct, &loaded.recipe.distill}) {
+  for (const auto* train : {&recipe.correct, &recipe.distill}) {
     if (!*train) continue;
     for (const LossBlock& loss : (*train)->losses) check(loss.loss);
     check((*train)->scheduler);
   }
-  check_losses(loaded.recipe, *loaded.registry, diagnostics);
+  check_losses(recipe, registry, diagnostics);
+}
+
+LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides) {
+  Diagnostics diagnostics;
+  LoadedRecipe loaded{parse_recipe(file, overrides, diagnostics), std::make_unique<Registry>()};
+  load_plugins(loaded.recipe.plugins, *loaded.registry, diagnostics);
+  check_components(loaded.recipe, *loaded.registry, diagnostics);
   diagnostics.throw_if_any();
   return loaded;
 }

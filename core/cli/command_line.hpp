@@ -60,9 +60,13 @@ struct LoadedRecipe {
   std::unique_ptr<Registry> registry;
 };
 LoadedRecipe load_recipe(const std::string& file, const Overrides& overrides);
+// Its two steps. A library that cannot be loaded is an Error; told as a note where the recipe has mistakes of its own.
+void load_plugins(const std::vector<fs::path>& plugins, Registry& registry, Diagnostics& diagnostics);
+void check_components(const Recipe& recipe, const Registry& registry, Diagnostics& diagnostics);
 
 // The verbs, one source file each.
 int verb_run(const Arguments& arguments);
+int verb_sweep(const Arguments& arguments);
 int verb_score(const Arguments& arguments);
 int verb_prune(const Arguments& arguments);
 int verb_distill(const Arguments& arguments);

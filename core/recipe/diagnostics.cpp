@@ -2,6 +2,7 @@
 #include "core/recipe/diagnostics.hpp"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 namespace espalier {
@@ -43,9 +44,12 @@ std::string Diagnostics::text() const {
            std::tie(right.where.file, right.where.line, right.where.column);
   });
   std::string text;
-  for (const Problem& problem : sorted) text += problem.text + "\n";
+  std::set<std::string> told;  // arms of a sweep share most of a recipe: what is wrong there is one problem
+  for (const Problem& problem : sorted) {
+    if (told.insert(problem.text).second) text += problem.text + "\n";
+  }
   for (const std::string& line : notes_) text += "note: " + line + "\n";
-  return text + fmt::format("{} error{}", problems_.size(), problems_.size() == 1 ? "" : "s");
+  return text + fmt::format("{} error{}", told.size(), told.size() == 1 ? "" : "s");
 }
 
 void Diagnostics::throw_if_any() const {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/recipe/document.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -45,7 +46,9 @@ std::string rival(const std::string& table, const std::string& key) {
   return "";
 }
 
-void merge(TomlNode& base, const TomlNode& over) {
+}  // namespace
+
+void merge_document(TomlNode& base, const TomlNode& over) {
   for (const TomlEntry& entry : over.entries) {
     TomlEntry* below = base.find(entry.key);
     if (!below || !below->node.is_table() || !entry.node.is_table()) {
@@ -74,12 +77,6 @@ void add_default_components(TomlNode& root) {
   }
 }
 
-struct Override {
-  std::string place;  // "--set key=value"
-  std::vector<std::string> path;
-  TomlNode value;
-};
-
 std::vector<std::string> split_path(const std::string& path) {
   std::vector<std::string> parts(1);
   for (const char c : path) {
@@ -92,31 +89,33 @@ std::vector<std::string> split_path(const std::string& path) {
   return parts;
 }
 
+namespace {
+
 std::vector<Override> parse_overrides(const std::vector<std::string>& texts, Diagnostics& diagnostics) {
   std::vector<Override> overrides;
   for (const std::string& text : texts) {
     const std::size_t equals = text.find('=');
-    Override item{"--set " + text, split_path(text.substr(0, equals)), {}};
+    Override item{{"--set " + text, 0, 0}, split_path(text.substr(0, equals)), {}};
     bool whole = equals != std::string::npos;
     for (const std::string& part : item.path) whole = whole && !part.empty();
     if (!whole) {
-      diagnostics.error({item.place, 0, 0}, "", "is not an override", "'" + text + "'", "key.sub=value");
+      diagnostics.error(item.place, "", "is not an override", "'" + text + "'", "key.sub=value");
       continue;
     }
     if (item.path.front() == "extends") {
-      diagnostics.error({item.place, 0, 0}, "", "extends is read before any --set", "", "extends in the recipe itself");
+      diagnostics.error(item.place, "", "extends is read before any --set", "", "extends in the recipe itself");
       continue;
     }
     std::string value = text.substr(equals + 1);
     value.erase(0, value.find_first_not_of(' '));
-    item.value = parse_toml_value(value, {item.place, 0, 0});
+    item.value = parse_toml_value(value, item.place);
     overrides.push_back(std::move(item));
   }
   return overrides;
 }
 
 // The element of a list that `word` counts, or nullptr with a problem.
-TomlNode* element(TomlNode& list, const std::string& word, const std::string& table, const std::string& place,
+TomlNode* element(TomlNode& list, const std::string& word, const std::string& table, const Where& place,
                   Diagnostics& diagnostics) {
   std::size_t index = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), index);
@@ -124,18 +123,24 @@ TomlNode* element(TomlNode& list, const std::string& word, const std::string& ta
   const std::string expected = list.list.empty()       ? "no index: the list is empty"
                                : list.list.size() == 1 ? "0: the list has one element"
                                                        : fmt::format("0 to {}", list.list.size() - 1);
-  diagnostics.error({place, 0, 0}, table, "no such list element", "'" + word + "'", expected);
+  diagnostics.error(place, table, "no such list element", "'" + word + "'", expected);
   return nullptr;
 }
 
-// A --set wins over the rival key of the file, but not over another --set: those two stay, and are refused later.
-void drop_rival(TomlNode& table, const std::string& name, const std::string& key) {
+bool same(const Where& a, const Where& b) { return a.file == b.file && a.line == b.line && a.column == b.column; }
+
+// An override wins over the rival key of the file, but not over another override: those two stay, and are refused
+// later.
+void drop_rival(TomlNode& table, const std::string& name, const std::string& key, const std::vector<Override>& items) {
   const std::string other = rival(name, key);
   const TomlEntry* entry = other.empty() ? nullptr : table.find(other);
-  if (entry && entry->where.line != 0) table.erase(other);
+  if (!entry) return;
+  const Where& place = entry->where;
+  if (std::none_of(items.begin(), items.end(), [&](const Override& item) { return same(item.value.where, place); }))
+    table.erase(other);
 }
 
-void apply(TomlNode& root, const Override& item, Diagnostics& diagnostics) {
+void apply(TomlNode& root, const Override& item, const std::vector<Override>& items, Diagnostics& diagnostics) {
   const std::string& table = item.path.front();
   TomlNode* node = &root;
   for (std::size_t i = 0; i < item.path.size(); ++i) {
@@ -147,16 +152,16 @@ void apply(TomlNode& root, const Override& item, Diagnostics& diagnostics) {
       if (last) *node = item.value;
     } else if (!node->is_table()) {
       const std::string path = join({item.path.begin(), item.path.begin() + static_cast<std::ptrdiff_t>(i)}, ".");
-      diagnostics.error({item.place, 0, 0}, table, path + " has no keys", describe(*node), "a table");
+      diagnostics.error(item.place, table, path + " has no keys", describe(*node), "a table");
       return;
     } else if (last) {
-      if (i > 0) drop_rival(*node, table, word);
+      if (i > 0) drop_rival(*node, table, word, items);
       node->set(word, item.value);
     } else if (TomlEntry* entry = node->find(word)) {
       node = &entry->node;
     } else {
       TomlNode created;
-      created.where = {item.place, 0, 0};
+      created.where = item.place;
       node = &node->set(word, created).node;
     }
   }
@@ -184,12 +189,16 @@ TomlNode with_base(TomlNode child, const fs::path& file, Diagnostics& diagnostic
   }
   base->erase("name");  // the name of a run comes from its own file
   base->erase("output");
-  merge(*base, child);
+  merge_document(*base, child);
   base->where = child.where;
   return std::move(*base);
 }
 
 }  // namespace
+
+void apply_overrides(TomlNode& root, const std::vector<Override>& items, Diagnostics& diagnostics) {
+  for (const Override& item : items) apply(root, item, items, diagnostics);
+}
 
 Document load_document(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& diagnostics) {
   Document document;
@@ -202,11 +211,11 @@ Document load_document(const fs::path& file, const std::vector<std::string>& ove
   for (const Override& item : items) {  // tables first, so that a --set can reach into their default components
     if (item.path.size() < 2 || document.root.find(item.path.front())) continue;
     TomlNode created;
-    created.where = {item.place, 0, 0};
+    created.where = item.place;
     document.root.set(item.path.front(), created);
   }
   add_default_components(document.root);
-  for (const Override& item : items) apply(document.root, item, diagnostics);
+  apply_overrides(document.root, items, diagnostics);
   add_default_components(document.root);
   document.root.where = {file.string(), 0, 0};
   return document;

@@ -23,4 +23,22 @@ struct Document {
 
 Document load_document(const fs::path& file, const std::vector<std::string>& overrides, Diagnostics& diagnostics);
 
+// One value that is set at a path of keys and list indices.
+struct Override {
+  Where place;
+  std::vector<std::string> path;
+  TomlNode value;
+};
+std::vector<std::string> split_path(const std::string& path);
+
+// `over` over `base`, as a recipe over the one that it extends.
+void merge_document(TomlNode& base, const TomlNode& over);
+// Sets each value in the order of the list; of two keys that exclude each other, that of the list stays.
+void apply_overrides(TomlNode& root, const std::vector<Override>& items, Diagnostics& diagnostics);
+void add_default_components(TomlNode& root);
+
+struct Recipe;
+// Reads the tables of a whole document into `recipe`, whose `file` is known (recipe.cpp).
+void read_recipe(const TomlNode& root, Recipe& recipe, Diagnostics& diagnostics);
+
 }  // namespace espalier

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/recipe/recipe.hpp"
+#include "core/recipe/search_reader.hpp"
 #include "core/recipe/teacher_spec.hpp"
 
 namespace espalier {
@@ -97,9 +98,7 @@ void visit_fields(V& v, SearchAxis& axis) {
 
 template <class V>
 void visit_fields(V& v, SearchBudget& budget) {
-  v.required("by", budget.by,
-             one_of({"parameters", "non_embedding_parameters", "memory", "kv_bytes_per_token", "flops_per_token",
-                     "throughput"}));
+  v.required("by", budget.by, one_of(budget_numbers()));
   v.amount("target", budget.target);
   v.amount("at_least", budget.at_least);
   v.amount("at_most", budget.at_most);

@@ -39,11 +39,7 @@ class RecipeReader {
     with_fields("eval", recipe.eval, recipe.data);
     with_fields("export", recipe.export_block);
     locked(recipe.locked);
-    for (const char* later : {"sweep"}) {
-      if (const TomlNode* node = take(later)) {
-        diagnostics_.error(node->where, later, "is not supported in this version", "", "no such table");
-      }
-    }
+    take("sweep");  // read_recipe has dealt with it
     top_.finish();
     check_search(recipe, diagnostics_);
   }
@@ -283,12 +279,20 @@ std::int64_t TrainBlock::total_steps() const {
   return *tokens / each + (*tokens % each != 0 ? 1 : 0);
 }
 
+void read_recipe(const TomlNode& root, Recipe& recipe, Diagnostics& diagnostics) {
+  const TomlEntry* sweep = root.find("sweep");
+  if (!sweep) return RecipeReader(root, diagnostics).read(recipe);
+  // What is missing in a recipe around arms may be in each of them: nothing else can be said of it.
+  diagnostics.error(sweep->node.where, "sweep", "makes this recipe many runs, where one is expected", "",
+                    "espalier sweep " + recipe.file.string());
+}
+
 Recipe parse_recipe(const fs::path& file, const Overrides& overrides, Diagnostics& diagnostics) {
   Recipe recipe;
   Document document = load_document(file, overrides, diagnostics);
   recipe.file = file;
   recipe.text = std::move(document.text);
-  if (document.readable) RecipeReader(document.root, diagnostics).read(recipe);
+  if (document.readable) read_recipe(document.root, recipe, diagnostics);
   return recipe;
 }
 

@@ -64,7 +64,18 @@ constexpr Depends kDepends[] = {
     {"throughput", true, true, false, false},
 };
 
-void check_keys(TableReader& reader, const SearchBudget& budget) {
+}  // namespace
+
+const std::vector<std::string>& budget_numbers() {
+  static const std::vector<std::string> names = {
+      "parameters", "non_embedding_parameters", "memory", "kv_bytes_per_token",
+      "kv_bytes",   "flops_per_token",          "flops",  "throughput"};
+  return names;
+}
+
+std::string long_form(const std::string& by) { return by == "kv_bytes" || by == "flops" ? by + "_per_token" : by; }
+
+void check_budget_keys(TableReader& reader, const SearchBudget& budget, const std::vector<const char*>& sizes) {
   for (const Depends& depends : kDepends) {
     if (budget.by != depends.by) continue;
     const auto refuse = [&](const char* key, bool has_meaning) {
@@ -74,13 +85,15 @@ void check_keys(TableReader& reader, const SearchBudget& budget) {
     refuse("batch", depends.batch);
     refuse("sequence", depends.sequence);
     refuse("dtype", depends.dtype);
-    for (const char* key : {"target", "at_least", "at_most"}) {
+    for (const char* key : sizes) {
       const TomlNode* node = reader.take(key);
       const bool size = node && std::holds_alternative<std::string>(node->scalar.data);
       if (size && !depends.bytes) reader.wrong_type(key, *node, "a real above 0");
     }
   }
 }
+
+namespace {
 
 const PruneBlock* block_of(const Recipe& recipe, const std::string& axis) {
   for (const PruneBlock& block : recipe.prune) {
@@ -165,9 +178,10 @@ void finish_block(TableReader& reader, SearchAxis& axis) {
 
 void finish_block(TableReader& reader, SearchBudget& budget) {
   budget.where = reader.where("by");
+  budget.by = long_form(budget.by);
   if (budget.by.empty()) return;
   check_bounds(reader, budget);
-  check_keys(reader, budget);
+  check_budget_keys(reader, budget, {"target", "at_least", "at_most"});
 }
 
 void check_search(const Recipe& recipe, Diagnostics& diagnostics) {

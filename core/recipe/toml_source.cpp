@@ -112,6 +112,24 @@ TomlNode parse_toml_value(const std::string& text, const Where& where) {
   return node;
 }
 
+std::string toml_key(const std::string& key) {
+  const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return bare ? key : to_text(Value{key});
+}
+
+std::string toml_text(const TomlNode& node) {
+  if (node.type == TomlNode::Type::date) return node.text;
+  if (node.type == TomlNode::Type::scalar) return to_text(node.scalar);
+  std::string text;
+  for (const TomlEntry& entry : node.entries)
+    text += (text.empty() ? " " : ", ") + toml_key(entry.key) + " = " + toml_text(entry.node);
+  if (node.is_table()) return text.empty() ? "{}" : "{" + text + " }";
+  for (const TomlNode& element : node.list) text += (text.empty() ? "" : ", ") + toml_text(element);
+  return "[" + text + "]";
+}
+
 std::optional<Value> to_value(const TomlNode& node) {
   if (node.type == TomlNode::Type::scalar) return node.scalar;
   if (node.type != TomlNode::Type::list) return std::nullopt;

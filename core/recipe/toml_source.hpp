@@ -43,6 +43,10 @@ std::optional<TomlNode> parse_toml(std::string_view text, const std::string& fil
 // The value of a --set: TOML, or a bare string when it is not. Every place in it is `where`.
 TomlNode parse_toml_value(const std::string& text, const Where& where);
 
+// A key as TOML writes it, quoted where it must be; a value on one line, which parse_toml_value reads back.
+std::string toml_key(const std::string& key);
+std::string toml_text(const TomlNode& node);
+
 // A scalar or a list of such; nothing for tables and dates.
 std::optional<Value> to_value(const TomlNode& node);
 

@@ -7,18 +7,13 @@
 #include "core/base/strings.hpp"
 #include "core/recipe/fields.hpp"
 #include "core/recipe/recipe.hpp"
+#include "core/recipe/sweep_fields.hpp"
+#include "core/recipe/sweep_recipe.hpp"
 
 namespace espalier {
 namespace {
 
 std::string toml_string(const std::string& text) { return to_text(Value{text}); }
-
-std::string key_text(const std::string& key) {
-  const bool bare = !key.empty() && std::all_of(key.begin(), key.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  });
-  return bare ? key : toml_string(key);
-}
 
 // The keys of one table with their values as TOML, in the order of the field list.
 class TableWriter {
@@ -119,7 +114,7 @@ class TableWriter {
     }
   }
 
-  void add(const std::string& key, std::string value) { rows_.emplace_back(key_text(key), std::move(value)); }
+  void add(const std::string& key, std::string value) { rows_.emplace_back(toml_key(key), std::move(value)); }
 
   std::string inline_table() const {
     std::vector<std::string> pairs;
@@ -184,6 +179,31 @@ std::string table_text(const char* header, Block& block, const FieldsOf& fields,
 std::string search_text(const SearchBlock& search) {
   SearchBlock copy = search;
   return table_text("[search]", copy, {});
+}
+
+std::string sweep_text(const SweepBlock& sweep) {
+  TableWriter table({});
+  if (!sweep.seeds.empty()) table.add("seeds", to_text(detail::to_value(sweep.seeds)));
+  std::vector<std::string> teachers;
+  for (const SweepTeacher& teacher : sweep.teachers) {
+    teachers.push_back(
+        fmt::format("{{ path = {}, name = {} }}", toml_string(teacher.path.string()), toml_string(teacher.name)));
+  }
+  if (!teachers.empty()) table.add("teachers", TableWriter::list_text(teachers));
+  if (!sweep.baseline.empty()) table.add("baseline", toml_string(sweep.baseline));
+  if (sweep.match) {
+    SweepMatch match = *sweep.match;
+    table.table("match", match);
+  }
+  std::string text = table.lines("[sweep]");
+  for (const SweepArm& arm : sweep.arms) {
+    TableWriter one({});
+    one.add("name", toml_string(arm.name));
+    if (!arm.free.empty()) one.add("free", toml_string(arm.free));
+    for (const TomlEntry& entry : arm.changes.entries) one.add(entry.key, toml_text(entry.node));
+    text += one.lines("[[sweep.arm]]");
+  }
+  return text;
 }
 
 std::string to_toml(const Recipe& recipe, const FieldsOf& fields) {

@@ -9,6 +9,7 @@
 #include "core/base/strings.hpp"
 #include "core/run/lock.hpp"
 #include "core/run/search.hpp"
+#include "core/run/shared_stage.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/tasks.hpp"
 #include "core/run/training.hpp"
@@ -45,21 +46,50 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+constexpr Sharing kCorrect{correct_products, correct_basis, correct_written, nullptr};
+constexpr Sharing kPlan{[](const Run& run) { return std::vector{relative(run, run.files().plan())}; },
+                        [](Run&) { return std::string(); }, plan_written, nullptr};
+constexpr Sharing kSlice{[](const Run& run) { return std::vector{relative(run, run.files().student())}; }, slice_basis,
+                         slice_written, slice_personalise};
+constexpr Sharing kVerify{[](const Run& run) { return std::vector{relative(run, run.files().verify())}; },
+                          [](Run&) { return std::string(); }, verify_written, nullptr};
+
+// Does the stage's work, or takes it over from a run that has done it.
+void perform(Run& run, const Stage& stage, const std::string& inputs) {
+  if (stage.discard != nullptr && !run.ledger().began(stage.name, inputs)) stage.discard(run, stage.name);
+  run.ledger().begin(stage.name, inputs);
+  spdlog::info("{:<8} {}", stage.name, stage.does);
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<SharedStage> shared;
+  if (stage.sharing != nullptr) shared.emplace(run, stage, inputs);
+  const std::optional<std::string> taken = shared ? shared->take_over() : std::nullopt;
+  const std::string written = taken ? *taken : execute(run, stage);
+  run.ledger().finish(stage.name, written, seconds_since(start));
+  if (shared && !taken) shared->publish(written);
+  run.set_output(stage.name, written);
+  if (taken) {
+    spdlog::info("{:<8} taken over from {}", stage.name, shared->maker().string());
+  } else {
+    spdlog::info("{:<8} done in {}", stage.name, human_time(seconds_since(start)));
+  }
+}
+
 }  // namespace
 
 const std::vector<Stage>& stages() {
   static const std::vector<Stage> list = {
       {"correct", "train the teacher", corrects, correct_inputs,
-       [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training},
+       [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training, &kCorrect},
       {"score", "score the units of every axis", prunes, score_inputs, [](const RunFiles& f) { return f.scores(); },
        run_score},
       {"search", "find the best shape inside the budgets", searches, search_inputs,
        [](const RunFiles& f) { return f.search(); }, run_search, discard_search},
-      {"plan", "choose what is kept", prunes, plan_inputs, [](const RunFiles& f) { return f.plan(); }, run_plan},
+      {"plan", "choose what is kept", prunes, plan_inputs, [](const RunFiles& f) { return f.plan(); }, run_plan,
+       nullptr, &kPlan},
       {"slice", "write the student", prunes, slice_inputs,
-       [](const RunFiles& f) { return f.student() / "config.json"; }, run_slice},
+       [](const RunFiles& f) { return f.student() / "config.json"; }, run_slice, nullptr, &kSlice},
       {"verify", "prove masked = sliced", prunes, verify_inputs, [](const RunFiles& f) { return f.verify(); },
-       run_verify},
+       run_verify, nullptr, &kVerify},
       {"teacher_cache", "compute what the teacher says", caches_teacher, teacher_cache_inputs,
        [](const RunFiles& f) { return f.teacher_cache(); }, run_teacher_cache},
       {"distill", "train the student against the teacher", distils, distill_inputs,
@@ -91,15 +121,8 @@ int run_pipeline(Run& run, const std::string& last) {
       spdlog::info("{:<8} unchanged, skipped", stage.name);
       run.set_output(stage.name, *output);
     } else {
-      if (stage.discard != nullptr && !run.ledger().began(stage.name, inputs)) stage.discard(run, stage.name);
-      run.ledger().begin(stage.name, inputs);
-      spdlog::info("{:<8} {}", stage.name, stage.does);
-      const auto start = std::chrono::steady_clock::now();
-      const std::string written = execute(run, stage);
-      run.ledger().finish(stage.name, written, seconds_since(start));
-      run.set_output(stage.name, written);
+      perform(run, stage, inputs);
       ++executed;
-      spdlog::info("{:<8} done in {}", stage.name, human_time(seconds_since(start)));
     }
     if (last == stage.name) break;
   }

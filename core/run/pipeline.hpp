@@ -9,6 +9,14 @@
 
 namespace espalier {
 
+// How what a stage wrote is given to other runs (shared_stage.hpp).
+struct Sharing {
+  std::vector<fs::path> (*products)(const Run&);  // files and folders below the run's, which nobody writes to again
+  std::string (*basis)(Run&);                     // digest of what decides their bytes beside the stage's inputs
+  std::string (*written)(Run&);                   // the digest of what is there, as `execute` returns it
+  void (*personalise)(Run&) = nullptr;            // writes again what names the run; nullptr: nothing does
+};
+
 struct Stage {
   const char* name;
   const char* does;                      // one phrase for people
@@ -18,6 +26,7 @@ struct Stage {
   std::string (*execute)(Run&);          // writes, returns the digest of what was written
   // Drops what a stage that can be resumed has left half-done with other inputs; nullptr: nothing can be resumed.
   void (*discard)(const Run&, const std::string& stage) = nullptr;
+  const Sharing* sharing = nullptr;  // nullptr: every run does it itself
 };
 
 const std::vector<Stage>& stages();

@@ -6,8 +6,17 @@
 #include "core/base/log.hpp"
 #include "core/checkpoint/layout.hpp"
 #include "core/prune/plan_json.hpp"
+#include "core/run/stages.hpp"
 
 namespace espalier {
+
+fs::path relative(const Run& run, const fs::path& path) { return path.lexically_relative(run.files().root); }
+
+std::string side_files_digest(const Checkpoint& checkpoint) {
+  Digest digest;
+  for (const fs::path& file : checkpoint.side_files()) digest.add(file.filename().string()).add(digest_of_file(file));
+  return digest.hex();
+}
 
 void RunHost::info(const std::string& text) const { spdlog::info(text); }
 void RunHost::warn(const std::string& text) const { spdlog::warn(text); }
@@ -102,6 +111,11 @@ ModelSpec Run::distill_teacher_spec() const {
 const Checkpoint& Run::student() {
   if (!student_) student_.emplace(files_.student());
   return *student_;
+}
+
+void Run::forget_models() {
+  corrected_teacher_.reset();
+  student_.reset();
 }
 
 Plan Run::plan() const { return plan_from_json(read_json(files_.plan()), files_.plan().string()); }

@@ -58,6 +58,7 @@ class Run {
   ModelSpec distill_teacher_spec() const;  // from config.json alone
   const Checkpoint& student();             // as sliced
   Plan plan() const;                       // from plan.json
+  void forget_models();                    // those of this run are opened again
 
   // Prepared token sources; empty for DataPart::valid when the recipe has no validation data.
   const std::vector<TokenSource>& data(DataPart part);

@@ -23,7 +23,7 @@ CheckpointWriter open_writer(const SaveRequest& request) {
       write_config(request.spec, request.base_config, request.layer_of, config_dtype(request.dtype));
   CheckpointWriter writer(request.folder, request.spec, config, request.dtype, request.shard_bytes);
   for (const fs::path& file : request.side_files) writer.add_side_file(file);
-  if (!request.provenance.is_null()) writer.add_json("espalier.json", request.provenance);
+  if (!request.provenance.is_null()) writer.add_json(kProvenanceFile, request.provenance);
   return writer;
 }
 

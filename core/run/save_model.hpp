@@ -9,6 +9,8 @@
 
 namespace espalier {
 
+inline constexpr const char* kProvenanceFile = "espalier.json";
+
 // What a checkpoint folder is written with, besides its tensors.
 struct SaveRequest {
   fs::path folder;

@@ -15,6 +15,9 @@ Candidates candidates_from_config(const Run& run);
 // The sizes that the finished search of a run gives the [[prune]] blocks.
 std::vector<std::int64_t> searched_sizes(const Run& run);
 
+// What budgets of this run count with where they do not say: the dtype of the export, sequences as [data] has them.
+CountBasis count_basis(const Run& run);
+
 // A block's target as a digest wants it.
 std::string target_text(const PruneBlock& block);
 

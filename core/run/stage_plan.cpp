@@ -16,6 +16,7 @@ Plan plan_from_config(const Run& run) {
 std::string plan_inputs(Run& run) {
   Digest digest;
   digest.add(run.output_of("score")).add(run.output_of("search"));
+  digest.add(fmt::format("{} {}", run.pruned_model().digest(), run.recipe().data.seq_length));  // of its counts
   const std::int64_t rounds = run.recipe().score.rounds;
   if (rounds > 1) digest.add("rounds " + std::to_string(rounds));
   for (const PruneBlock& block : run.recipe().prune) {
@@ -49,7 +50,9 @@ Indices keeps_of_round(const Run& run, std::int64_t round) {
 std::string run_plan(Run& run) {
   const auto element = static_cast<std::int64_t>(c10::elementSize(run.pruned_model().dtype()));
   write_json(run.files().plan(), plan_to_json(plan_from_scores(run), element, run.recipe().data.seq_length));
-  return digest_of_file(run.files().plan());
+  return plan_written(run);
 }
+
+std::string plan_written(Run& run) { return digest_of_file(run.files().plan()); }
 
 }  // namespace espalier

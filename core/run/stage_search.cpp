@@ -30,10 +30,6 @@ at::ScalarType exported_dtype(const Run& run) {
   return name.empty() ? run.teacher_dtype() : dtype_from_config(name, run.recipe().file.string());
 }
 
-CountBasis basis_of(const Run& run) {
-  return {static_cast<std::int64_t>(c10::elementSize(exported_dtype(run))), run.recipe().data.seq_length};
-}
-
 DataPart measured_on(const Run& run) {
   const DataBlock& data = run.recipe().data;
   const bool has_valid = !data.valid.empty() || data.valid_fraction > 0;
@@ -231,10 +227,15 @@ std::map<std::string, double> speeds_of(Run& run, const Field& field, const std:
 
 }  // namespace
 
+CountBasis count_basis(const Run& run) {
+  return {static_cast<std::int64_t>(c10::elementSize(exported_dtype(run))), run.recipe().data.seq_length};
+}
+
 Candidates candidates_from_config(const Run& run) {
   const PruneSteps steps(run);
   Diagnostics diagnostics;
-  Candidates all = find_candidates(run.teacher_spec(), steps.list(), *run.recipe().search, basis_of(run), diagnostics);
+  Candidates all =
+      find_candidates(run.teacher_spec(), steps.list(), *run.recipe().search, count_basis(run), diagnostics);
   diagnostics.throw_if_any();
   return all;
 }
@@ -262,7 +263,7 @@ std::string search_inputs(Run& run) {
   if (!search.rounds.empty()) digest.add(run.distill_teacher().digest());
   if (!search.rounds.empty() && recipe.teacher_cache) digest.add(teacher_cache_text(recipe));
   for (const PruneBlock& block : recipe.prune) digest.add(run.component_digest(*block.axis)).add(target_text(block));
-  const CountBasis basis = basis_of(run);
+  const CountBasis basis = count_basis(run);
   digest.add(fmt::format("{} {} {}", basis.bytes_per_element, basis.seq_length, c10::toString(run.compute().dtype)));
   digest.add(run.data_digest(measured_on(run)));
   if (!search.rounds.empty()) digest.add(training_digest(run, training_block(recipe, total_steps(recipe))));

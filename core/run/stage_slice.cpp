@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <nlohmann/json.hpp>
+
 #include "core/base/digest.hpp"
 #include "core/base/progress.hpp"
 #include "core/prune/slicer.hpp"
@@ -36,7 +38,12 @@ std::string run_slice(Run& run) {
   ProgressBar bar("slice", total);
   slice(teacher, plan, writer, [&](std::int64_t written) { bar.update(written); });
   writer.commit();
-  return run.student().digest();
+  return slice_written(run);
 }
+
+std::string slice_basis(Run& run) { return side_files_digest(run.pruned_model()); }
+std::string slice_written(Run& run) { return run.student().digest(); }
+
+void slice_personalise(Run& run) { write_json(run.files().student() / kProvenanceFile, provenance_of(run)); }
 
 }  // namespace espalier

@@ -10,7 +10,13 @@
 
 namespace espalier {
 
-std::string verify_inputs(Run& run) { return Digest().add(run.output_of("slice")).add(run.output_of("plan")).hex(); }
+std::string verify_inputs(Run& run) {
+  Digest digest;
+  digest.add(run.output_of("slice")).add(run.output_of("plan"));
+  // Of the tokens that hidden states are compared on.
+  digest.add(fmt::format("{} {}", run.data_digest(DataPart::calibration), run.recipe().score.seq_length));
+  return digest.hex();
+}
 
 std::string run_verify(Run& run) {
   const Plan plan = run.plan();
@@ -21,7 +27,9 @@ std::string run_verify(Run& run) {
   spdlog::info("{:<8} {} tensors equal; {} hidden states equal within {:.1e} on {} tokens", "verify", report.tensors,
                report.states, report.largest_difference, report.tokens);
   write_json(run.files().verify(), report_to_json(report));
-  return digest_of_file(run.files().verify());
+  return verify_written(run);
 }
+
+std::string verify_written(Run& run) { return digest_of_file(run.files().verify()); }
 
 }  // namespace espalier

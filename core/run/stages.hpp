@@ -4,12 +4,18 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "core/run/run.hpp"
 
 namespace espalier {
 
+// `…_written` gives the digest of what came out and is there, `…_basis` that of what decides its bytes beside the
+// inputs.
 std::string correct_inputs(Run& run);
+std::string correct_basis(Run& run);
+std::string correct_written(Run& run);
+std::vector<fs::path> correct_products(const Run& run);
 std::string run_correct(Run& run);
 
 std::string score_inputs(Run& run);
@@ -20,12 +26,17 @@ std::string run_search(Run& run);
 
 std::string plan_inputs(Run& run);
 std::string run_plan(Run& run);
+std::string plan_written(Run& run);
 
 std::string slice_inputs(Run& run);
 std::string run_slice(Run& run);
+std::string slice_basis(Run& run);
+std::string slice_written(Run& run);
+void slice_personalise(Run& run);
 
 std::string verify_inputs(Run& run);
 std::string run_verify(Run& run);
+std::string verify_written(Run& run);
 
 std::string teacher_cache_inputs(Run& run);
 std::string run_teacher_cache(Run& run);
@@ -38,6 +49,9 @@ std::string run_export(Run& run);
 
 std::string eval_inputs(Run& run);
 std::string run_eval(Run& run);
+
+fs::path relative(const Run& run, const fs::path& path);  // below the run's folder
+std::string side_files_digest(const Checkpoint& checkpoint);
 
 std::string tokenizer_name(const Run& run);  // for reports: no path
 

@@ -36,27 +36,29 @@ std::int64_t memory_bytes(const Counts& counts, std::int64_t tokens) {
   return counts.bytes + tokens * counts.kv_bytes_per_token;
 }
 
+Bound bound_of(const SearchBudget& budget, const CountBasis& basis) {
+  Bound bound;
+  bound.by = budget.by;
+  bound.batch = budget.batch.value_or(1);
+  bound.basis = basis;
+  if (budget.dtype) {
+    const at::ScalarType dtype = dtype_from_config(*budget.dtype, to_string(budget.where));
+    bound.basis.bytes_per_element = static_cast<std::int64_t>(c10::elementSize(dtype));
+  }
+  bound.basis.seq_length = budget.sequence.value_or(basis.seq_length);
+  if (budget.target) {
+    const double tolerance = budget.tolerance.value_or(kTolerance);
+    bound.low = outward(*budget.target * (1.0 - tolerance), -1.0);
+    bound.high = outward(*budget.target * (1.0 + tolerance), 1.0);
+  }
+  if (budget.at_least) bound.low = *budget.at_least;
+  if (budget.at_most) bound.high = *budget.at_most;
+  return bound;
+}
+
 std::vector<Bound> bounds_of(const SearchBlock& search, const CountBasis& basis) {
   std::vector<Bound> bounds;
-  for (const SearchBudget& budget : search.budget) {
-    Bound bound;
-    bound.by = budget.by;
-    bound.batch = budget.batch.value_or(1);
-    bound.basis = basis;
-    if (budget.dtype) {
-      const at::ScalarType dtype = dtype_from_config(*budget.dtype, to_string(budget.where));
-      bound.basis.bytes_per_element = static_cast<std::int64_t>(c10::elementSize(dtype));
-    }
-    bound.basis.seq_length = budget.sequence.value_or(basis.seq_length);
-    if (budget.target) {
-      const double tolerance = budget.tolerance.value_or(kTolerance);
-      bound.low = outward(*budget.target * (1.0 - tolerance), -1.0);
-      bound.high = outward(*budget.target * (1.0 + tolerance), 1.0);
-    }
-    if (budget.at_least) bound.low = *budget.at_least;
-    if (budget.at_most) bound.high = *budget.at_most;
-    bounds.push_back(std::move(bound));
-  }
+  for (const SearchBudget& budget : search.budget) bounds.push_back(bound_of(budget, basis));
   return bounds;
 }
 

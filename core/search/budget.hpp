@@ -28,6 +28,7 @@ struct Bound {
   bool is_measured() const { return by == "throughput"; }
 };
 
+Bound bound_of(const SearchBudget& budget, const CountBasis& basis);
 std::vector<Bound> bounds_of(const SearchBlock& search, const CountBasis& basis);
 
 // The number that a bound which is not measured is about. Memory: weights, and keys and values of batch × sequence

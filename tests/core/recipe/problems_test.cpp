@@ -145,11 +145,6 @@ TEST_CASE("other programs' names are answered with ours") {
         "4 errors");
 }
 
-TEST_CASE("tables of later versions are refused plainly") {
-  CHECK(problems(kTeacher + "[sweep]\nseeds = [1]\n") ==
-        "r.toml:3:1: error: [sweep] is not supported in this version; expected no such table\n1 error");
-}
-
 TEST_CASE("tasks are checked one by one, and have names of their own") {
   CHECK(problems(kTeacher + "[eval]\ntasks = \"a.jsonl\"\n") ==
         "r.toml:4:9: error: [eval] tasks has the wrong type; got \"a.jsonl\"; expected a list of paths or of { path = "

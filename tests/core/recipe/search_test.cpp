@@ -125,7 +125,8 @@ TEST_CASE("the axes of a search are those of blocks without a target") {
 TEST_CASE("a budget has a bound, and only keys that its number depends on") {
   CHECK(search_problems(kAxes + "budget = [ { by = \"params\", at_most = 1 } ]\n") ==
         "r.toml:11:19: error: [search] budget.by is not a known choice; got \"params\"; expected \"parameters\", "
-        "\"non_embedding_parameters\", \"memory\", \"kv_bytes_per_token\", \"flops_per_token\" or \"throughput\"\n1 "
+        "\"non_embedding_parameters\", \"memory\", \"kv_bytes_per_token\", \"kv_bytes\", \"flops_per_token\", "
+        "\"flops\" or \"throughput\"\n1 "
         "error");
   CHECK(search_problems(kAxes + "budget = [ { by = \"memory\" },\n{ by = \"memory\", target = 5, at_most = 6 },\n"
                                 "{ by = \"memory\", at_least = 5, at_most = 4, tolerance = 0.1 },\n"

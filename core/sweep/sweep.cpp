@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/sweep/sweep.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "core/base/error.hpp"
+#include "core/base/interrupt.hpp"
+#include "core/base/log.hpp"
+#include "core/base/strings.hpp"
+#include "core/run/lock.hpp"
+#include "core/run/run_files.hpp"
+#include "core/sweep/child.hpp"
+#include "core/sweep/finish.hpp"
+#include "core/sweep/progress.hpp"
+#include "core/sweep/schedule.hpp"
+#include "core/sweep/up_to_date.hpp"
+
+namespace espalier {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kShareOfFree = 0.8;
+
+std::vector<RunCost> costs_of(const Sweep& sweep, const Registry& registry) {
+  std::vector<RunCost> costs;
+  for (const SweepRun& run : sweep.runs) costs.push_back(predict(run.recipe, registry));
+  return costs;
+}
+
+// What --memory allows; refused when a run alone needs more.
+std::int64_t memory_for(const Sweep& sweep, const std::vector<RunCost>& costs, const SweepOptions& options) {
+  const auto largest = std::max_element(costs.begin(), costs.end(),
+                                        [](const RunCost& a, const RunCost& b) { return a.memory < b.memory; });
+  const auto text = [](std::int64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
+  const std::string& name = sweep.runs[static_cast<std::size_t>(largest - costs.begin())].name;
+  if (options.memory) {
+    if (largest->memory > *options.memory) {
+      reject("--memory: too little for the run {}; got {}; expected at least {}", name, text(*options.memory),
+             text(largest->memory));
+    }
+    return *options.memory;
+  }
+  const auto share = static_cast<std::int64_t>(kShareOfFree * static_cast<double>(available_memory_bytes()));
+  if (largest->memory > share)
+    spdlog::warn("the run {} may need {}, and {} are free", name, text(largest->memory), text(share));
+  return share;
+}
+
+// Is no other process at work in the folder? A run whose sweep was killed takes a moment to save what it must.
+bool is_free(const fs::path& folder) {
+  try {
+    const FolderLock lock(folder);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+class Runner {
+ public:
+  Runner(const Sweep& sweep, const Registry& registry, const SweepOptions& options)
+      : sweep_(sweep),
+        registry_(registry),
+        options_(options),
+        lock_(sweep.recipe.output),
+        threads_(threads_of(sweep, options)),
+        costs_(costs_of(sweep, registry)),
+        capacity_{options.jobs, memory_for(sweep, costs_, options)},
+        finished_(sweep.recipe.output, registry),
+        order_(order_of_runs(sweep)) {
+    for (const RunCost& cost : costs_) memory_.push_back(cost.memory);
+    result_.status.resize(sweep.runs.size());
+    for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
+      if (finished_.has(sweep.runs[i])) result_.status[i].state = RunState::done;
+    }
+  }
+
+  SweepResult run() {
+    save();
+    SweepProgress progress(sweep_, costs_, result_.status);
+    progress_ = &progress;
+    while (!interrupted() && (count(RunState::pending) > 0 || count(RunState::running) > 0)) {
+      start_what_fits();
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      reap();
+      progress.update(result_.status);
+    }
+    progress.clear();
+    if (interrupted()) stop();
+    if (result_.started > 0) keep_pace(sweep_, costs_, threads_);
+    return std::move(result_);
+  }
+
+ private:
+  struct Work {
+    std::unique_ptr<Child> child;
+    Clock::time_point began;
+  };
+
+  std::int64_t count(RunState state) const {
+    return std::count_if(result_.status.begin(), result_.status.end(),
+                         [&](const RunStatus& run) { return run.state == state; });
+  }
+
+  void save() const { write_json(sweep_.recipe.output / kSweepFile, sweep_to_json(sweep_, result_.status, threads_)); }
+
+  RunFiles files(std::size_t run) const { return {sweep_.runs[run].recipe.output}; }
+  fs::path output(std::size_t run) const { return files(run).root / ".output"; }
+
+  void start_what_fits() {
+    std::vector<std::size_t> order = order_;
+    while (const std::optional<std::size_t> next = next_run(result_.status, memory_, order, capacity_)) {
+      if (is_free(files(*next).root)) {
+        start(*next);
+      } else {
+        if (!told_) spdlog::info("{}: another process is at work there; waiting", files(*next).root.string());
+        told_ = true;
+        order.erase(std::find(order.begin(), order.end(), *next));
+      }
+    }
+  }
+
+  void start(std::size_t run) {
+    write_text(files(run).recipe(), resolved_recipe(sweep_.runs[run].recipe, registry_));
+    work_[run] = {
+        std::make_unique<Child>(std::vector<std::string>{"run", files(run).recipe().string(), "--threads",
+                                                         std::to_string(threads_), "--device", options_.device},
+                                output(run)),
+        Clock::now()};
+    result_.status[run] = {RunState::running, ""};
+    ++result_.started;
+    save();
+  }
+
+  void reap() {
+    for (auto work = work_.begin(); work != work_.end();) {
+      const std::optional<Ended> ended = work->second.child->ended();
+      if (!ended) {
+        ++work;
+        continue;
+      }
+      settle(work->first, *ended, std::chrono::duration<double>(Clock::now() - work->second.began).count());
+      work = work_.erase(work);
+    }
+  }
+
+  void settle(std::size_t run, const Ended& ended, double seconds) {
+    RunStatus& status = result_.status[run];
+    status.state = ended.done ? RunState::done : ended.interrupted ? RunState::pending : RunState::failed;
+    if (ended.done) finished_.add(sweep_.runs[run]);
+    if (status.state == RunState::failed) {
+      status.error = ended.error;
+      std::ofstream(files(run).log(), std::ios::app) << "error: " << ended.error << "\n";
+    }
+    std::error_code ignored;
+    fs::remove(output(run), ignored);
+    save();
+    if (ended.interrupted) return;
+    progress_->clear();
+    const std::int64_t settled = count(RunState::done) + count(RunState::failed);
+    spdlog::info("{:<32} {} in {} ({} of {})", sweep_.runs[run].name, ended.done ? "done" : "FAILED",
+                 human_time(seconds), settled, result_.status.size());
+    if (!ended.done) spdlog::info("  {}", ended.error);
+  }
+
+  // The runs save what they must; then the sweep ends as a run does.
+  void stop() {
+    spdlog::info("stopping {} run{}", work_.size(), work_.size() == 1 ? "" : "s");
+    for (auto& [run, work] : work_) work.child->stop();
+    while (!work_.empty()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      reap();
+    }
+    throw_if_interrupted();
+  }
+
+  const Sweep& sweep_;
+  const Registry& registry_;
+  const SweepOptions& options_;
+  FolderLock lock_;
+  int threads_;
+  std::vector<RunCost> costs_;
+  Capacity capacity_;
+  FinishedRuns finished_;
+  std::vector<std::size_t> order_;
+  std::vector<std::int64_t> memory_;
+  std::map<std::size_t, Work> work_;
+  SweepProgress* progress_ = nullptr;
+  SweepResult result_;
+  bool told_ = false;
+};
+
+}  // namespace
+
+int threads_of(const Sweep& sweep, const SweepOptions& options) {
+  if (options.threads > 0) return static_cast<int>(options.threads);
+  const int recorded = recorded_threads(sweep.recipe.output);
+  if (recorded > 0) return recorded;  // so that what is left to do has the bytes that it would have had
+  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  return static_cast<int>(std::max<std::int64_t>(1, cores / options.jobs));
+}
+
+std::int64_t SweepResult::failed() const {
+  return std::count_if(status.begin(), status.end(),
+                       [](const RunStatus& run) { return run.state == RunState::failed; });
+}
+
+SweepResult run_sweep(const Sweep& sweep, const Registry& registry, const SweepOptions& options) {
+  SweepResult result = Runner(sweep, registry, options).run();
+  result.text = finish(sweep, result.status);
+  return result;
+}
+
+}  // namespace espalier

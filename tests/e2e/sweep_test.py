@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sweeps: arms × seeds as runs of their own, shared work, a fair match, and that nothing stops them for good."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from workspace import STUDENT, Workspace, tree_digests
+
+# Two losses on one student: all but the distillation is shared between arms of one seed.
+LOSSES = """
+[sweep]
+seeds = [1, 2]
+[[sweep.arm]]
+name = "kl"
+[[sweep.arm]]
+name = "label"
+set  = { "distill.losses" = [ { name = "cross_entropy" } ], "distill.scheduler.peak" = 1e-3 }
+"""
+
+# Width against depth at equal parameters.
+MATCHED = """
+[sweep]
+seeds = [1, 2]
+match = { by = "non_embedding_parameters", tolerance = 0.02 }
+[[sweep.arm]]
+name  = "depth"
+prune = [ { axis = "layers", keep = 3, metric = { name = "loss_drop" } } ]
+[[sweep.arm]]
+name  = "width"
+free  = "ffn"
+prune = [ { axis = "hidden", keep = 28, metric = { name = "activation" } }, { axis = "ffn", metric = { name = "activation" } } ]
+"""
+
+
+def text_of(name, table, steps=24):
+    head = STUDENT.replace('"student"', f'"{name}"').replace('"runs/student"', f'"runs/{name}"')
+    return head.replace("steps        = 24", f"steps        = {steps}") + table
+
+
+def sweep_digests(folder):
+    """What may not differ between two sweeps: all but what names the folder itself, and when it was made."""
+    skipped = {"recipe.toml", "recipe.lock.toml", "espalier.json", ".finished.json"}
+    return {name: digest for name, digest in tree_digests(folder).items() if name.rpartition("/")[2] not in skipped}
+
+
+class Sweeps(Workspace):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.run_program("run", "teacher.toml")
+        for name, table in (("losses", LOSSES), ("matched", MATCHED)):
+            (cls.root / f"{name}.toml").write_text(text_of(name, table))
+        cls.dry = cls.run_program("sweep", "losses.toml", "--dry-run")
+        cls.first = cls.run_program("sweep", "losses.toml", "--threads", 1)
+        cls.folder = cls.root / "runs/losses"
+
+    def sweep_json(self, name="losses"):
+        return json.loads((self.root / "runs" / name / "sweep.json").read_text())
+
+    def write(self, name, table, steps=24):
+        (self.root / f"{name}.toml").write_text(text_of(name, table, steps))
+        return f"{name}.toml"
+
+    def test_every_arm_and_seed_is_a_run_of_its_own(self):
+        sweep = self.sweep_json()
+        self.assertEqual([run["name"] for run in sweep["runs"]], ["kl-seed1", "kl-seed2", "label-seed1", "label-seed2"])
+        self.assertEqual({run["state"] for run in sweep["runs"]}, {"done"})
+        self.assertEqual((sweep["schema"], sweep["baseline"], sweep["arms"], sweep["seeds"]), (1, "kl", ["kl", "label"], [1, 2]))
+        self.assertEqual(sweep["teachers"], [{"name": "teacher", "path": "runs/teacher"}])
+        self.assertEqual((sweep["match"], sweep["threads"]), (None, 1))
+        self.assertEqual([difference["key"] for difference in sweep["differences"]], ["distill.losses", "distill.scheduler.peak"])
+        for run in sweep["runs"]:
+            for name in ("recipe.toml", "plan.json", "eval.json", "export/config.json", "log.txt"):
+                self.assertTrue((self.folder / run["folder"] / name).exists(), name)
+        self.assertFalse((self.folder / ".cache").exists())
+
+    def test_a_run_is_a_complete_recipe(self):
+        again = self.run_program("run", "runs/losses/label-seed2/recipe.toml", "--threads", 1)
+        self.assertIn("nothing to do", again.stderr)
+        self.run_program("verify", "runs/losses/label-seed2")
+
+    def test_a_dry_run_says_what_is_shared_and_does_nothing(self):
+        self.assertIn("2 arms × 2 seeds = 4 runs in runs/losses", self.dry.stdout)
+        self.assertRegex(self.dry.stdout, r"slice +4 +2\n")
+        self.assertRegex(self.dry.stdout, r"score \(each axis\) +12 +6\n")
+        self.assertRegex(self.dry.stdout, r"eval of the teacher +4 +1\n")
+        self.assertRegex(self.dry.stdout, r"label-seed1 +3.07 k ")
+        again = json.loads(self.run_program("sweep", "losses.toml", "--dry-run", "--json").stdout)
+        # 24 steps of 4 sequences of 32 tokens.
+        self.assertEqual(again["runs"][0]["cost"]["training_tokens"], 24 * 4 * 32)
+        self.run_program("sweep", self.write("dry", LOSSES), "--dry-run")
+        self.assertFalse((self.root / "runs/dry").exists())
+
+    def test_arms_of_one_seed_share_the_student_and_have_the_bytes_of_a_run_alone(self):
+        log = (self.folder / "label-seed1/log.txt").read_text()
+        for stage in ("plan", "slice", "verify"):
+            self.assertRegex(log, rf"{stage} +taken over from .*kl-seed1")
+        shared = [self.folder / run / "student/model.safetensors" for run in ("kl-seed1", "label-seed1", "kl-seed2")]
+        self.assertEqual(shared[0].stat().st_ino, shared[1].stat().st_ino)
+        self.assertNotEqual(shared[0].stat().st_ino, shared[2].stat().st_ino)
+        # The same recipe where there is nothing to share with.
+        alone = self.root / "runs/alone/label-seed1"
+        self.run_program("run", "runs/losses/label-seed1/recipe.toml", "--set", "output=runs/alone/label-seed1", "--threads", 1)
+        expected, got = tree_digests(alone), tree_digests(self.folder / "label-seed1")
+        for digests in (expected, got):
+            digests.pop("recipe.lock.toml")  # names the folder
+        self.assertEqual(got, expected)
+
+    def test_a_second_call_does_nothing(self):
+        before = {path: path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file() and path.name not in ("sweep.json", ".lock")}
+        began = time.monotonic()
+        again = self.run_program("sweep", "losses.toml")
+        self.assertIn("nothing to do, every run is up to date", again.stderr)
+        self.assertLess(time.monotonic() - began, 20)
+        after = {path: path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file() and path.name not in ("sweep.json", ".lock")}
+        self.assertEqual({k: v for k, v in before.items() if after.get(k) != v and k.name not in ("comparison.json", "report.html")}, {})
+
+    def test_runs_at_once_give_the_same_bytes(self):
+        recipe = self.write("jobs", LOSSES)
+        done = self.run_program("sweep", recipe, "--jobs", 2, "--threads", 1)
+        self.assertIn("(4 of 4)", done.stderr)
+        self.assertEqual(self.bytes_of("jobs"), self.bytes_of("losses"))
+
+    def bytes_of(self, name):
+        digests = sweep_digests(self.root / "runs" / name)
+        return {path: digest for path, digest in digests.items() if "/" in path}  # the sweep's own files name it
+
+    def test_a_killed_sweep_goes_on(self):
+        recipe = self.write("killed", LOSSES)
+        for moment in (0.7, 2.0, 3.5):
+            child = subprocess.Popen(self.command("sweep", recipe, "--threads", 1, "--jobs", 2), cwd=self.root,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(moment)
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+        self.run_program("sweep", recipe, "--threads", 1)
+        self.assertEqual({run["state"] for run in self.sweep_json("killed")["runs"]}, {"done"})
+        self.assertEqual(self.bytes_of("killed"), self.bytes_of("losses"))
+
+    def test_a_signal_stops_the_runs_where_they_can_go_on(self):
+        recipe = self.write("stopped", LOSSES, steps=4000)
+        child = subprocess.Popen(self.command("sweep", recipe, "--threads", 1), cwd=self.root, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        run = self.root / "runs/stopped/kl-seed1"
+        deadline = time.monotonic() + 60
+        while not (run / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 1, told)
+        self.assertIn("run the same command again to go on", told)
+        self.assertEqual({run["state"] for run in self.sweep_json("stopped")["runs"]}, {"pending"})
+        self.assertTrue((run / "checkpoints/latest").exists())
+        self.assertFalse((run / ".output").exists())
+
+    def test_a_run_that_fails_is_named_and_the_others_are_done(self):
+        # A folder where the second arm wants to write a file.
+        recipe = self.write("failing", LOSSES)
+        blocked = self.root / "runs/failing/label-seed1/eval.json"
+        blocked.mkdir(parents=True)
+        failed = self.run_program("sweep", recipe, "--threads", 1, expect=1)
+        self.assertIn("1 of 4 runs failed", failed.stderr)
+        self.assertRegex(failed.stderr, r"label-seed1: .*eval.json")
+        states = {run["name"]: run["state"] for run in self.sweep_json("failing")["runs"]}
+        self.assertEqual(states, {"kl-seed1": "done", "kl-seed2": "done", "label-seed1": "failed", "label-seed2": "done"})
+        self.assertIn("eval.json", next(run["error"] for run in self.sweep_json("failing")["runs"] if run["state"] == "failed"))
+        blocked.rmdir()
+        self.assertIn("label-seed1", self.run_program("sweep", recipe, "--threads", 1).stderr)
+        self.assertEqual({run["state"] for run in self.sweep_json("failing")["runs"]}, {"done"})
+
+    def test_a_free_size_is_solved_for(self):
+        self.run_program("sweep", "matched.toml", "--threads", 1)
+        match = self.sweep_json("matched")["match"]
+        # By hand: a layer of the teacher has attention 2·32·32 + 2·16·32, an MLP of 3·32·48 and two norms of 32; depth
+        # keeps three, and the last norm: 23,264. Width keeps 28 channels: 4 · (28·96 + 3·28·keep + 56) + 28, which is
+        # 23,100 with 36 and 23,436 with 37.
+        self.assertEqual((match["by"], match["target"]), ("non_embedding_parameters", 3 * (3072 + 4608 + 64) + 32))
+        plan = json.loads((self.root / "runs/matched/width-seed1/plan.json").read_text())
+        keep = len(plan["selections"]["ffn"][0])
+        value = 4 * (28 * 96 + 3 * 28 * keep + 56) + 28
+        self.assertEqual(match["values"], {"depth": match["target"], "width": value})
+        for other in (keep - 1, keep + 1):
+            self.assertLessEqual(abs(value - match["target"]), abs(4 * (28 * 96 + 3 * 28 * other + 56) + 28 - match["target"]))
+
+    def test_arms_that_cannot_match_are_refused_with_the_nearest_sizes(self):
+        recipe = self.write("far", MATCHED.replace("keep = 28", "keep = 8"))
+        refused = self.run_program("sweep", recipe, "--dry-run", expect=2)
+        # 4 · (8·96 + 3·8·48 + 16) + 8 with every ffn unit.
+        self.assertIn("far.toml:47:9: error: [sweep] no ffn of arm 'width' matches in non_embedding_parameters; got 7,752 with "
+                      "ffn 48; expected 22,799 to 23,729", refused.stderr)
+
+    def test_equal_arms_are_refused_and_one_run_is_no_sweep(self):
+        recipe = self.write("equal", LOSSES.replace("distill.losses", "distill.teacher_config").split("set")[0])
+        self.assertIn("error: [sweep] arm 'label' is the same recipe as arm 'kl'; expected arms that differ in something",
+                      self.run_program("sweep", recipe, expect=2).stderr)
+        self.assertIn("expected espalier sweep losses.toml", self.run_program("run", "losses.toml", expect=2).stderr)
+        self.assertIn("or for a single run: espalier run student.toml", self.run_program("sweep", "student.toml", expect=2).stderr)
+
+    def test_memory_that_is_too_little_is_refused_with_what_is_enough(self):
+        refused = self.run_program("sweep", self.write("small", LOSSES), "--memory", "1MB", expect=2)
+        self.assertRegex(refused.stderr, r"--memory: too little for the run kl-seed1; got 1.00 MB; expected at least \d")
+
+    def test_several_teachers_are_an_axis_of_the_sweep(self):
+        shutil.copytree(self.root / "runs/teacher/export", self.root / "models/copy")
+        table = LOSSES.replace("[sweep]", '[sweep]\nteachers = ["runs/teacher", { path = "models/copy", name = "twin" }]').replace("[1, 2]", "[1]")
+        self.run_program("sweep", self.write("teachers", table), "--threads", 1)
+        names = [run["name"] for run in self.sweep_json("teachers")["runs"]]
+        self.assertEqual(names, ["kl-teacher-seed1", "kl-twin-seed1", "label-teacher-seed1", "label-twin-seed1"])
+        digests = [tree_digests(self.root / "runs/teachers" / name)["student/model.safetensors"] for name in names]
+        self.assertEqual(len(set(digests)), 1)
+
+
+if __name__ == "__main__":
+    os.environ.pop("OMP_NUM_THREADS", None)
+    unittest.main(verbosity=2)
