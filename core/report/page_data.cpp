@@ -36,7 +36,7 @@ std::vector<Row> rows_of(const json& lists) {
   return rows;
 }
 
-Row binned(const Row& row, std::size_t factor) {
+Row in_bins(const Row& row, std::size_t factor) {
   Row result;
   for (std::size_t begin = 0; begin < row.size(); begin += factor) {
     double sum = 0, count = 0;
@@ -76,7 +76,7 @@ std::size_t cells_of(const json& map, std::size_t factor) {
 void quantise(json& map, std::size_t factor) {
   std::vector<Row> scores = rows_of(map["layers"]), kept = rows_of(list_at(map, "kept"));
   for (std::vector<Row>* rows : {&scores, &kept}) {
-    for (Row& row : *rows) row = binned(row, factor);
+    for (Row& row : *rows) row = in_bins(row, factor);
   }
   const auto [low, high] = range_of(scores);
   map["low"] = low, map["high"] = high;

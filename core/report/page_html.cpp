@@ -72,15 +72,15 @@ const json& list_at(const json& object, const char* key) {
   return value.is_array() ? value : empty;
 }
 
-std::string fixed(const std::optional<double>& number, int digits, const char* unit) {
+std::string fixed_text(const std::optional<double>& number, int digits, const char* unit) {
   return number ? with_minus(fmt::format("{:.{}f}", *number, digits)) + unit : kNothing;
 }
 
-std::string signed_fixed(const std::optional<double>& number, int digits) {
+std::string signed_text(const std::optional<double>& number, int digits) {
   return number ? with_minus(fmt::format("{:+.{}f}", *number, digits)) : kNothing;
 }
 
-std::string whole(const std::optional<double>& number) {
+std::string whole_text(const std::optional<double>& number) {
   return number ? with_commas(static_cast<std::int64_t>(std::llround(*number))) : kNothing;
 }
 
@@ -88,18 +88,18 @@ std::string size_text(const std::optional<double>& bytes) { return bytes ? human
 std::string count_text(const std::optional<double>& count) { return count ? human_count(*count) : kNothing; }
 std::string time_text(const std::optional<double>& seconds) { return seconds ? human_time(*seconds) : kNothing; }
 
-std::string plain(const json& value) {
+std::string plain_text(const json& value) {
   if (value.is_null()) return kNothing;
   if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array()) {
     std::vector<std::string> parts;
-    for (const json& entry : value) parts.push_back(plain(entry));
+    for (const json& entry : value) parts.push_back(plain_text(entry));
     return parts.empty() ? kNothing : join(parts, ", ");
   }
   if (value.is_object()) {
     std::vector<std::string> parts;
-    for (const auto& [key, entry] : value.items()) parts.push_back(key + " " + plain(entry));
+    for (const auto& [key, entry] : value.items()) parts.push_back(key + " " + plain_text(entry));
     return parts.empty() ? kNothing : join(parts, ", ");
   }
   return value.dump();

@@ -22,13 +22,14 @@ std::string text_at(const nlohmann::json& object, std::initializer_list<const ch
 const nlohmann::json& list_at(const nlohmann::json& object, const char* key);  // an empty list when it is none
 
 // With a real minus sign; kNothing without a number.
-std::string fixed(const std::optional<double>& number, int digits, const char* unit = "");
-std::string signed_fixed(const std::optional<double>& number, int digits);
-std::string whole(const std::optional<double>& number);  // 8,030,261,248
+std::string fixed_text(const std::optional<double>& number, int digits, const char* unit = "");
+std::string signed_text(const std::optional<double>& number, int digits);
+std::string whole_text(const std::optional<double>& number);  // 8,030,261,248
 std::string size_text(const std::optional<double>& bytes);
 std::string count_text(const std::optional<double>& count);
 std::string time_text(const std::optional<double>& seconds);
-std::string plain(const nlohmann::json& value);  // any JSON value as a reader wants it: text bare, null as kNothing
+std::string plain_text(
+    const nlohmann::json& value);  // any JSON value as a reader wants it: text bare, null as kNothing
 
 // A table in a box that scrolls. Cells are plain text; the first column heads the rows, `text` columns are not numbers.
 class HtmlTable {

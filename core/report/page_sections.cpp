@@ -15,27 +15,27 @@ namespace {
 
 using nlohmann::json;
 
-std::string counted(std::size_t count, const char* word) {
+std::string how_many(std::size_t count, const char* word) {
   return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
 }
 
 std::string mean_and_sd(const json& measured, int digits) {
   const std::optional<double> mean = number_at(measured, {"mean"}), sd = number_at(measured, {"sd"});
-  return sd ? fixed(mean, digits) + " ± " + fixed(sd, digits) : fixed(mean, digits);
+  return sd ? fixed_text(mean, digits) + " ± " + fixed_text(sd, digits) : fixed_text(mean, digits);
 }
 
-std::string interval(const std::optional<double>& low, const std::optional<double>& high, int digits) {
-  return low && high ? fixed(low, digits) + " to " + fixed(high, digits) : kNothing;
+std::string interval_text(const std::optional<double>& low, const std::optional<double>& high, int digits) {
+  return low && high ? fixed_text(low, digits) + " to " + fixed_text(high, digits) : kNothing;
 }
 
-std::string rate(const std::optional<double>& tokens_per_s) {
+std::string rate_text(const std::optional<double>& tokens_per_s) {
   if (!tokens_per_s) return kNothing;
-  return (*tokens_per_s < 100 ? fixed(tokens_per_s, 1) : whole(tokens_per_s)) + " tokens/s";
+  return (*tokens_per_s < 100 ? fixed_text(tokens_per_s, 1) : whole_text(tokens_per_s)) + " tokens/s";
 }
 
 std::size_t seeds_of(const json& comparison) {
   std::set<std::string> seeds;
-  for (const json& run : list_at(comparison, "runs")) seeds.insert(plain(at_path(run, {"seed"})));
+  for (const json& run : list_at(comparison, "runs")) seeds.insert(plain_text(at_path(run, {"seed"})));
   return seeds.size();
 }
 
@@ -48,11 +48,11 @@ std::string match_sentence(const json& match) {
   return fmt::format("The arms are matched by {}{}.", by, within);
 }
 
-struct Outcome {
+struct OutcomeLook {
   const char *css, *sign, *word, *relation;
 };
 
-Outcome outcome_of(const json& verdict) {
+OutcomeLook outcome_of(const json& verdict) {
   const std::string word = text_at(verdict, {"outcome"});
   if (word == "better") return {"better", "▲", "better", "better than"};
   if (word == "worse") return {"worse", "▼", "worse", "worse than"};
@@ -88,44 +88,46 @@ std::string verdict_sentences(const json& comparison) {
   });
   const auto all = static_cast<std::ptrdiff_t>(after.size());
   const std::optional<double> level = number_at(comparison, {"level"});
-  return fmt::format("Of {} after distillation {} {} decided{}{}", counted(after.size(), "comparison"), decided,
+  return fmt::format("Of {} after distillation {} {} decided{}{}", how_many(after.size(), "comparison"), decided,
                      decided == 1 ? "is" : "are", level ? fmt::format(" at {:.3g} % confidence", 100 * *level) : "",
                      decided == all ? "." : "; the rest could not be told apart with these runs.");
 }
 
+// What a verdict's own sentence says at its end.
+std::string sizes_text(const json& verdict) {
+  std::vector<std::string> sizes;
+  for (const std::string what : {"teacher", "seed", "document"}) {
+    const auto count = number_at(verdict, {(what + "s").c_str()});
+    if (count) sizes.push_back(whole_text(count) + " " + what + (*count == 1 ? "" : "s"));
+  }
+  return join(sizes, " × ");
+}
+
+// What the sentence leaves out.
 std::string facts_of(const json& verdict) {
   std::vector<std::string> facts = {moment_words(verdict)};
   if (const auto bits = number_at(verdict, {"difference_bits_per_byte"})) {
     const std::string range =
-        interval(number_at(verdict, {"low_bits_per_byte"}), number_at(verdict, {"high_bits_per_byte"}), 4);
-    facts.push_back(signed_fixed(bits, 4) + " bits per byte" + (range == kNothing ? "" : " (" + range + ")"));
+        interval_text(number_at(verdict, {"low_bits_per_byte"}), number_at(verdict, {"high_bits_per_byte"}), 4);
+    facts.push_back(signed_text(bits, 4) + " bits per byte" + (range == kNothing ? "" : " (" + range + ")"));
   }
-  std::vector<std::string> sizes;
-  for (const char* what : {"teacher", "seed", "document"}) {
-    const std::string key = std::string(what) + "s";
-    if (const auto count = number_at(verdict, {key.c_str()})) {
-      const bool told = !text_at(verdict, {"text"}).empty() && std::string_view(what) != "teacher";
-      if (!told && (*count > 1 || std::string_view(what) != "teacher"))
-        sizes.push_back(whole(count) + " " + what + (*count == 1 ? "" : "s"));
-    }
-  }
-  if (!sizes.empty()) facts.push_back(join(sizes, " × "));
+  if (text_at(verdict, {"text"}).empty()) facts.push_back(sizes_text(verdict));
   if (const std::string scope = text_at(verdict, {"scope"}); !scope.empty()) facts.push_back("speaks for " + scope);
-  if (const auto comparisons = number_at(verdict, {"comparisons"}); comparisons && *comparisons > 1)
-    facts.push_back("corrected for " + whole(comparisons) + " comparisons");
+  std::erase(facts, "");
   return join(facts, " · ");
 }
 
 std::string needed_of(const json& verdict) {
   std::vector<std::string> needed;
-  if (const auto seeds = number_at(verdict, {"seeds_needed"})) needed.push_back("about " + whole(seeds) + " seeds");
-  if (const auto documents = number_at(verdict, {"documents_needed"}))
-    needed.push_back("about " + whole(documents) + " documents");
+  for (const std::string what : {"teachers", "seeds", "documents"}) {
+    if (const auto count = number_at(verdict, {(what + "_needed").c_str()}))
+      needed.push_back("about " + whole_text(count) + " " + what);
+  }
   return needed.empty() ? "" : "To decide a difference of this size: " + join(needed, " or ") + ".";
 }
 
 std::string card_html(const json& verdict, std::size_t number) {
-  const Outcome outcome = outcome_of(verdict);
+  const OutcomeLook outcome = outcome_of(verdict);
   const std::string needed = needed_of(verdict);
   return fmt::format(
       "<li class=\"card {0}\" data-verdict=\"{1}\"><p class=\"head\"><span class=\"chip\"><span "
@@ -147,10 +149,11 @@ std::string verdict_table(const json& comparison) {
   for (const json& verdict : list_at(comparison, "verdicts")) {
     const auto number = [&](const char* key) { return number_at(verdict, {key}); };
     table.row({text_at(verdict, {"a"}), text_at(verdict, {"b"}), text_at(verdict, {"moment"}),
-               text_at(verdict, {"outcome"}), signed_fixed(number("difference"), 4), signed_fixed(number("low"), 4),
-               signed_fixed(number("high"), 4), signed_fixed(number("difference_bits_per_byte"), 4),
-               whole(number("seeds")), whole(number("documents")), whole(number("teachers")),
-               text_at(verdict, {"scope"}), whole(number("seeds_needed")), whole(number("documents_needed"))});
+               text_at(verdict, {"outcome"}), signed_text(number("difference"), 4), signed_text(number("low"), 4),
+               signed_text(number("high"), 4), signed_text(number("difference_bits_per_byte"), 4),
+               whole_text(number("seeds")), whole_text(number("documents")), whole_text(number("teachers")),
+               text_at(verdict, {"scope"}), whole_text(number("seeds_needed")),
+               whole_text(number("documents_needed"))});
   }
   return table.html();
 }
@@ -176,13 +179,14 @@ std::string arm_table(const json& comparison) {
     const auto tokens = number("tokens");
     table.row({name == baseline ? name + " (baseline)" : name, std::to_string(list_at(arm, "runs").size()),
                loss("after", "nll"),
-               interval(number_at(arm, {"after", "nll", "low"}), number_at(arm, {"after", "nll", "high"}), 4),
+               interval_text(number_at(arm, {"after", "nll", "low"}), number_at(arm, {"after", "nll", "high"}), 4),
                loss("after", "bits_per_byte"), loss("before", "nll"), loss("before", "bits_per_byte"),
-               whole(number("parameters")), whole(number("non_embedding_parameters")), size_text(number("bytes")),
-               size_text(number("kv_bytes_per_token")), count_text(number("flops_per_token")),
-               tokens ? count_text(tokens) + " tokens" : kNothing, time_text(number("seconds")),
-               fixed(speed("time_to_first_token_ms"), 1, " ms"), rate(speed("prefill_tokens_per_s")),
-               rate(speed("decode_tokens_per_s")), size_text(speed("peak_bytes"))});
+               whole_text(number("parameters")), whole_text(number("non_embedding_parameters")),
+               size_text(number("bytes")), size_text(number("kv_bytes_per_token")),
+               count_text(number("flops_per_token")), tokens ? count_text(tokens) + " tokens" : kNothing,
+               time_text(number("seconds")), fixed_text(speed("time_to_first_token_ms"), 1, " ms"),
+               rate_text(speed("prefill_tokens_per_s")), rate_text(speed("decode_tokens_per_s")),
+               size_text(speed("peak_bytes"))});
   }
   return table.html();
 }
@@ -194,35 +198,41 @@ std::string teacher_table(const json& comparison) {
     table.column(title);
   for (const json& teacher : list_at(comparison, "teachers")) {
     const auto number = [&](const char* key) { return number_at(teacher, {key}); };
-    table.row({text_at(teacher, {"name"}), whole(number("parameters")), whole(number("non_embedding_parameters")),
-               size_text(number("bytes")), fixed(number("nll"), 4), fixed(number("bits_per_byte"), 4),
-               rate(number_at(teacher, {"speed", "prefill_tokens_per_s"})),
-               rate(number_at(teacher, {"speed", "decode_tokens_per_s"})),
+    table.row({text_at(teacher, {"name"}), whole_text(number("parameters")),
+               whole_text(number("non_embedding_parameters")), size_text(number("bytes")), fixed_text(number("nll"), 4),
+               fixed_text(number("bits_per_byte"), 4), rate_text(number_at(teacher, {"speed", "prefill_tokens_per_s"})),
+               rate_text(number_at(teacher, {"speed", "decode_tokens_per_s"})),
                size_text(number_at(teacher, {"speed", "peak_bytes"}))});
   }
   return table.html();
 }
 
-// A column for each name that some arm has under `key`.
-std::string named_table(const json& comparison, const char* key, const char* spread, const std::string& caption) {
+// A column for each name that some arm has under one of the keys; `when` is added to the names of a key.
+using NamedKeys = std::vector<std::pair<const char*, const char*>>;  // key, when
+
+std::string named_table(const json& comparison, const NamedKeys& keys, const char* spread, const std::string& caption) {
   std::set<std::string> names;
   for (const json& arm : list_at(comparison, "arms")) {
-    const json& entries = at_path(arm, {key});
+    const json& entries = at_path(arm, {keys.front().first});
     if (!entries.is_object()) continue;
     for (const auto& [name, value] : entries.items()) names.insert(name);
   }
-  if (names.empty()) return "";
   HtmlTable table(caption, "arm");
-  for (const std::string& name : names) table.column(name);
+  for (const std::string& name : names) {
+    for (const auto& [key, when] : keys) table.column(name + when);
+  }
   for (const json& arm : list_at(comparison, "arms")) {
     std::vector<std::string> cells = {text_at(arm, {"name"})};
     for (const std::string& name : names) {
-      const auto error = number_at(arm, {key, name.c_str(), spread});
-      cells.push_back(fixed(number_at(arm, {key, name.c_str(), "mean"}), 4) + (error ? " ± " + fixed(error, 4) : ""));
+      for (const auto& [key, when] : keys) {
+        const auto error = number_at(arm, {key, name.c_str(), spread});
+        const std::string mean = fixed_text(number_at(arm, {key, name.c_str(), "mean"}), 4);
+        cells.push_back(mean + (error ? " ± " + fixed_text(error, 4) : ""));
+      }
     }
     table.row(std::move(cells));
   }
-  return table.html();
+  return names.empty() ? "" : table.html();
 }
 
 std::string definitions(const json& object) {
@@ -230,7 +240,7 @@ std::string definitions(const json& object) {
   for (const auto& [key, value] : object.items()) {
     std::string name = key;
     std::replace(name.begin(), name.end(), '_', ' ');
-    html += fmt::format("<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(plain(value)));
+    html += fmt::format("<dt>{}</dt><dd>{}</dd>", escaped(name), escaped(plain_text(value)));
   }
   return html + "</dl>\n";
 }
@@ -242,11 +252,11 @@ std::string summary_html(const json& comparison) {
   const auto done = std::count_if(runs.begin(), runs.end(), [](const json& run) {
     return text_at(run, {"state"}).empty() || text_at(run, {"state"}) == "done";
   });
-  std::string text = counted(list_at(comparison, "arms").size(), "arm");
-  if (const std::size_t seeds = seeds_of(comparison); seeds > 0) text += ", " + counted(seeds, "seed");
+  std::string text = how_many(list_at(comparison, "arms").size(), "arm");
+  if (const std::size_t seeds = seeds_of(comparison); seeds > 0) text += ", " + how_many(seeds, "seed");
   if (const std::size_t teachers = list_at(comparison, "teachers").size(); teachers > 0)
-    text += ", " + counted(teachers, "teacher");
-  text += fmt::format("; {} of {} finished. ", done, counted(runs.size(), "run"));
+    text += ", " + how_many(teachers, "teacher");
+  text += fmt::format("; {} of {} finished. ", done, how_many(runs.size(), "run"));
   text += match_sentence(at_path(comparison, {"match"})) + " " + verdict_sentences(comparison);
   return "<p class=\"lead\">" + escaped(text) + "</p>\n";
 }
@@ -271,10 +281,13 @@ std::string verdicts_html(const json& comparison) {
 
 std::string arms_html(const json& comparison) {
   if (list_at(comparison, "arms").empty()) return "<p class=\"none\">No arm has a finished run.</p>\n";
-  return arm_table(comparison) + teacher_table(comparison) +
-         named_table(comparison, "sources", "sd",
+  const std::string sentence = text_at(comparison, {"sentence"});
+  return (sentence.empty() ? "" : "<p class=\"key\">" + escaped(sentence) + "</p>\n") + arm_table(comparison) +
+         teacher_table(comparison) +
+         named_table(comparison, {{"sources", ""}}, "sd",
                      "Loss by source of text, after distillation (mean ± standard deviation)") +
-         named_table(comparison, "tasks", "stderr", "Choice tasks: accuracy (mean ± standard error)");
+         named_table(comparison, {{"tasks", ""}, {"tasks_before", ", before"}, {"tasks_teacher", ", teacher"}},
+                     "stderr", "Choice tasks: accuracy (mean ± standard error)");
 }
 
 std::string differences_html(const json& comparison) {
@@ -290,7 +303,7 @@ std::string differences_html(const json& comparison) {
   for (const std::string& name : names) table.column(name, true);
   for (const json& difference : differences) {
     std::vector<std::string> cells = {text_at(difference, {"key"})};
-    for (const std::string& name : names) cells.push_back(plain(at_path(difference, {"values", name.c_str()})));
+    for (const std::string& name : names) cells.push_back(plain_text(at_path(difference, {"values", name.c_str()})));
     table.row(std::move(cells));
   }
   return "<div class=\"code\">" + table.html() + "</div>\n";
@@ -304,9 +317,10 @@ std::string runs_html(const json& comparison) {
   for (const json& run : list_at(comparison, "runs")) {
     const auto number = [&](const char* key) { return number_at(run, {key}); };
     const std::string state = text_at(run, {"state"});
-    table.row({text_at(run, {"name"}), text_at(run, {"arm"}), plain(at_path(run, {"seed"})), text_at(run, {"teacher"}),
-               state, fixed(number("before_nll"), 4), fixed(number("nll"), 4), fixed(number("before_bits_per_byte"), 4),
-               fixed(number("bits_per_byte"), 4), time_text(number("seconds"))},
+    table.row({text_at(run, {"name"}), text_at(run, {"arm"}), plain_text(at_path(run, {"seed"})),
+               text_at(run, {"teacher"}), state, fixed_text(number("before_nll"), 4), fixed_text(number("nll"), 4),
+               fixed_text(number("before_bits_per_byte"), 4), fixed_text(number("bits_per_byte"), 4),
+               time_text(number("seconds"))},
               state == "failed" ? "failed" : "");
   }
   return table.empty() ? "<p class=\"none\">No runs.</p>\n" : table.html();
