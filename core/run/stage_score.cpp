@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <set>
+
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
+#include "core/data/path_lock.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/tasks.hpp"
@@ -72,14 +76,34 @@ void compute_missing(Run& run, std::int64_t round, const std::vector<std::size_t
   }
 }
 
-// Scores one round and puts its files into the run. Returns the number of files that were there already.
-std::size_t score_round(Run& run, std::int64_t round, Digest& digest) {
-  const std::vector<std::string> keys = score_keys(run, round);
+std::vector<std::size_t> missing_of(const Run& run, const std::vector<std::string>& keys) {
   std::vector<std::size_t> missing;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!fs::exists(cached(run, keys[i]))) missing.push_back(i);
   }
-  if (!missing.empty()) compute_missing(run, round, missing, keys);
+  return missing;
+}
+
+// Held while scores are computed, so that a run beside this one that wants some of them waits for them. In the order of
+// their keys: two runs never wait for each other.
+std::vector<std::unique_ptr<PathLock>> lock_scores(const Run& run, const std::vector<std::string>& keys,
+                                                   const std::vector<std::size_t>& missing) {
+  std::set<fs::path> paths;
+  for (const std::size_t i : missing) paths.insert(cached(run, keys[i]));
+  std::vector<std::unique_ptr<PathLock>> locks;
+  for (const fs::path& path : paths) locks.push_back(std::make_unique<PathLock>(path));
+  return locks;
+}
+
+// Scores one round and puts its files into the run. Returns the number of files that were there already.
+std::size_t score_round(Run& run, std::int64_t round, Digest& digest) {
+  const std::vector<std::string> keys = score_keys(run, round);
+  std::vector<std::size_t> missing = missing_of(run, keys);
+  if (!missing.empty()) {
+    const std::vector<std::unique_ptr<PathLock>> locks = lock_scores(run, keys, missing);
+    missing = missing_of(run, keys);
+    if (!missing.empty()) compute_missing(run, round, missing, keys);
+  }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     espalier::copy_file(cached(run, keys[i]), score_path(run, i, round));
     digest.add(digest_of_file(score_path(run, i, round)));

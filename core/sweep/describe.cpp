@@ -39,7 +39,7 @@ Estimate estimate(const Sweep& sweep, const Registry& registry, const SweepOptio
     if (!result.done.back()) result.left += result.costs.back().flops();
   }
   const std::optional<double> pace = known_pace(sweep, result.costs, threads_of(sweep, options));
-  // Runs beside each other share the cores that one would have.
+  // The pace is that of one run with its threads.
   if (pace) result.seconds = result.left / *pace / static_cast<double>(options.jobs);
   return result;
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 
 #include "core/base/strings.hpp"
@@ -54,6 +55,10 @@ void SweepProgress::update(const std::vector<RunStatus>& status) {
   bar_->update(steps_done(status),
                fmt::format("{} of {} runs, {} at work", count(RunState::done) + count(RunState::failed), status.size(),
                            count(RunState::running)));
+}
+
+void SweepProgress::clear() const {
+  if (bar_) std::fputs("\r\033[K", stderr);
 }
 
 }  // namespace espalier

@@ -15,7 +15,7 @@ class SweepProgress {
  public:
   SweepProgress(const Sweep& sweep, const std::vector<RunCost>& costs, const std::vector<RunStatus>& status);
   void update(const std::vector<RunStatus>& status);
-  void clear() { bar_.reset(); }  // so that a line can be printed; the next update draws again
+  void clear() const;  // so that a line can be printed; the next update draws again
 
  private:
   std::int64_t steps_done(const std::vector<RunStatus>& status) const;

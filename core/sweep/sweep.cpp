@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/sweep/sweep.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <map>
@@ -52,14 +57,13 @@ std::int64_t memory_for(const Sweep& sweep, const std::vector<RunCost>& costs, c
   return share;
 }
 
-// Is no other process at work in the folder? A run whose sweep was killed takes a moment to save what it must.
-bool is_free(const fs::path& folder) {
-  try {
-    const FolderLock lock(folder);
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
+// Is another process at work in the folder? A run whose sweep was killed takes a moment to save what it must.
+bool is_busy(const fs::path& folder) {
+  const int descriptor = ::open((folder / ".lock").c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) return false;  // no lock yet; what else may be wrong the run will tell
+  const bool busy = ::flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return busy;
 }
 
 class Runner {
@@ -116,26 +120,30 @@ class Runner {
   void start_what_fits() {
     std::vector<std::size_t> order = order_;
     while (const std::optional<std::size_t> next = next_run(result_.status, memory_, order, capacity_)) {
-      if (is_free(files(*next).root)) {
-        start(*next);
-      } else {
+      if (is_busy(files(*next).root)) {
         if (!told_) spdlog::info("{}: another process is at work there; waiting", files(*next).root.string());
         told_ = true;
         order.erase(std::find(order.begin(), order.end(), *next));
+      } else {
+        start(*next);
       }
     }
   }
 
   void start(std::size_t run) {
-    write_text(files(run).recipe(), resolved_recipe(sweep_.runs[run].recipe, registry_));
-    work_[run] = {
-        std::make_unique<Child>(std::vector<std::string>{"run", files(run).recipe().string(), "--threads",
-                                                         std::to_string(threads_), "--device", options_.device},
-                                output(run)),
-        Clock::now()};
+    const Clock::time_point began = Clock::now();
     result_.status[run] = {RunState::running, ""};
     ++result_.started;
-    save();
+    try {
+      write_text(files(run).recipe(), resolved_recipe(sweep_.runs[run].recipe, registry_));
+      const std::vector<std::string> arguments = {
+          "run", files(run).recipe().string(), "--threads", std::to_string(threads_), "--device", options_.device};
+      work_[run] = {std::make_unique<Child>(arguments, output(run)), began};
+      save();
+    } catch (const Error& error) {
+      work_.erase(run);
+      settle(run, {.done = false, .interrupted = false, .error = error.what()}, 0.0);
+    }
   }
 
   void reap() {

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -110,6 +111,46 @@ class Sweeps(Workspace):
         for digests in (expected, got):
             digests.pop("recipe.lock.toml")  # names the folder
         self.assertEqual(got, expected)
+
+    def test_a_correction_is_trained_once_for_all_arms(self):
+        table = "[correct]\nsteps = 6\nglobal_batch = 2\neval_every = 3\nlog_every = 1\nsave_every = 2\n" + LOSSES.replace("[1, 2]", "[1]")
+        self.run_program("sweep", self.write("corrected", table), "--threads", 1, "--jobs", 2)
+        runs = [self.root / "runs/corrected" / name for name in ("kl-seed1", "label-seed1")]
+        taken = [re.findall(r"(\w+) +taken over", (run / "log.txt").read_text()) for run in runs]
+        # Whichever comes first; the other waits for it.
+        self.assertEqual(sorted(taken[0] + taken[1]), ["correct", "plan", "slice", "verify"])
+        self.assertEqual(*((run / "teacher/model.safetensors").stat().st_ino for run in runs))
+        for run in runs:
+            alone = f"runs/lone/{run.name}"
+            self.run_program("run", run.relative_to(self.root) / "recipe.toml", "--set", f"output={alone}", "--threads", 1)
+            shutil.rmtree(self.root / "runs/lone/.cache")
+            expected, got = tree_digests(self.root / alone), tree_digests(run)
+            for digests in (expected, got):
+                digests.pop("recipe.lock.toml")  # names the folder
+            self.assertEqual(got, expected)
+            self.assertTrue(any("checkpoints.correct" in name for name in got))
+            steps = [json.loads(line)["step"] for line in (run / "metrics.correct.jsonl").read_text().splitlines()]
+            self.assertEqual(steps, [1, 2, 3, 4, 5, 6])
+
+    def test_what_was_shared_and_then_damaged_is_made_again(self):
+        self.run_program("prune", "student.toml", "--set", "output=runs/maker/one")
+        made = self.root / "runs/maker/one/student/model.safetensors"
+        expected = made.read_bytes()
+        made.write_bytes(expected[:-1] + bytes([expected[-1] ^ 1]))
+        again = self.run_program("prune", "student.toml", "--set", "output=runs/maker/two")
+        self.assertRegex(again.stderr, r"slice +.*runs/maker/one does not hold what it says it does; made again")
+        self.assertEqual((self.root / "runs/maker/two/student/model.safetensors").read_bytes(), expected)
+        # It was the first that said so, and the second that now holds it.
+        third = self.run_program("prune", "student.toml", "--set", "output=runs/maker/three")
+        self.assertRegex(third.stderr, r"slice +taken over from .*runs/maker/two")
+
+    def test_a_folder_that_cannot_be_written_fails_its_run_alone(self):
+        recipe = self.write("blocked", LOSSES.replace("[1, 2]", "[1]"))
+        (self.root / "runs/blocked").mkdir()
+        (self.root / "runs/blocked/kl-seed1").write_text("a file")
+        failed = self.run_program("sweep", recipe, "--threads", 1, expect=1)
+        self.assertRegex(failed.stderr, r"kl-seed1: .*runs/blocked/kl-seed1: cannot")
+        self.assertEqual([run["state"] for run in self.sweep_json("blocked")["runs"]], ["failed", "done"])
 
     def test_a_second_call_does_nothing(self):
         before = {path: path.stat().st_mtime_ns for path in self.folder.rglob("*") if path.is_file() and path.name not in ("sweep.json", ".lock")}
