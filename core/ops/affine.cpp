@@ -7,6 +7,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/fused.hpp"
@@ -36,6 +37,14 @@ bool onednn_is_faster() {
 bool use_onednn(const at::Tensor& x, const at::Tensor& weight) {
   return x.device().is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.numel() > 0 &&
          weight.numel() > 0 && onednn_is_faster();
+}
+
+// A call of oneDNN costs about 10 µs before it multiplies. A token of a small model is made of such products, so they
+// go to MKL while text is generated (inference mode). Not elsewhere: there the bytes of a row may not hang on how many
+// rows stand beside it.
+bool too_small(const at::Tensor& x, const at::Tensor& weight) {
+  constexpr std::int64_t kLeastWork = 1 << 18;  // multiplications
+  return c10::InferenceMode::is_enabled() && x.numel() * weight.size(0) < kLeastWork;
 }
 
 // x (rows, in) · weightᵀ (in, out) + bias, for any strides.
@@ -72,7 +81,7 @@ class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
 
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const std::optional<at::Tensor> added = bias.defined() ? std::optional(bias) : std::nullopt;
-  if (!use_onednn(x, weight)) return at::linear(x, weight, added);
+  if (!use_onednn(x, weight) || too_small(x, weight)) return at::linear(x, weight, added);
   const at::Tensor rows = x.reshape({-1, x.size(-1)});
   const bool train = wants_grad(x) || wants_grad(weight) || wants_grad(bias);
   const at::Tensor y = train ? OnednnLinear::apply(rows, weight, added) : onednn(rows, weight, added);

@@ -12,7 +12,7 @@
 namespace espalier {
 
 // x (…, in), weight (out, in), bias (out) or undefined → x · weightᵀ + bias (…, out). The faster of the libraries that
-// LibTorch brings for this CPU; on a given machine the same one always.
+// LibTorch brings for this CPU; on a given machine the same one always, but for small products in inference mode.
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 // a (M, K), b (K, N) → (M, N), by the same library.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b);

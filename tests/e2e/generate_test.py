@@ -31,12 +31,13 @@ class Generate(Workspace):
     def test_text_is_that_of_transformers_token_for_token(self):
         goldens = sorted(path for path in GOLDEN.iterdir() if (path / "config.json").exists())
         self.assertEqual(len(goldens), 10)
-        for folder in [*goldens, self.root / "runs/student/export"]:
+        folders = [*goldens, self.root / "runs/student/export"]
+        done = subprocess.run([str(PYTHON), str(GOLDEN / "check_generate.py"), "24", *map(str, folders), "--", *PROMPTS],
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for folder, theirs in zip(folders, json.loads(done.stdout.splitlines()[-1]), strict=True):
             with self.subTest(model=folder.name):
-                done = subprocess.run([str(PYTHON), str(GOLDEN / "check_generate.py"), str(folder), "24", *PROMPTS],
-                                      capture_output=True, text=True)
-                self.assertEqual(done.returncode, 0, done.stderr)
-                self.assertEqual([one["tokens"] for one in self.ours(folder, PROMPTS, 24)], json.loads(done.stdout.splitlines()[-1]))
+                self.assertEqual([one["tokens"] for one in self.ours(folder, PROMPTS, 24)], theirs)
 
     def test_a_trained_model_goes_on_with_words_of_its_corpus(self):
         prompt = pathlib.Path(self.root / "corpus/07.txt").read_text()[:20]
