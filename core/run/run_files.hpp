@@ -28,8 +28,8 @@ struct RunFiles {
     return root / "timings.json";
   }  // the one file, beside the logs, that holds wall-clock time
   fs::path log() const { return root / "log.txt"; }
-  // What runs share: packed tokens, scores, what teachers say, evaluations, each named by the digest of all that went into it. Beside the
-  // run; of a run in a sweep's folder beside the sweep, so that sweeps and single runs share one.
+  // What runs share: packed tokens, scores, what teachers say, evaluations, each named by the digest of all that went
+  // into it. Beside the run; of a run in a sweep's folder beside the sweep, so that sweeps and single runs share one.
   fs::path cache() const;
   fs::path teacher_caches() const { return cache() / "teacher"; }  // one folder for each form of a cache
 };
