@@ -17,7 +17,7 @@ namespace espalier {
 namespace {
 
 constexpr const char* kFormat = "espalier teacher cache 1";
-constexpr const char* kPrefix = "shard-";
+constexpr const char* kShardPrefix = "shard-";
 
 // The tensors that hold what the teacher said, one row for each window; the others are about the windows.
 constexpr const char* kContent[] = {"hidden", "values", "indices", "tail", "normalizer"};
@@ -27,7 +27,7 @@ std::vector<fs::path> shards_of(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with(kPrefix) && entry->path().extension() == ".safetensors") paths.push_back(entry->path());
+    if (name.starts_with(kShardPrefix) && entry->path().extension() == ".safetensors") paths.push_back(entry->path());
   }
   std::sort(paths.begin(), paths.end());
   return paths;
@@ -263,7 +263,7 @@ TeacherCacheSummary TeacherCache::summary(const std::vector<Place>& places) cons
 }
 
 fs::path TeacherCache::shard_path(const fs::path& folder, std::int64_t number) {
-  return folder / fmt::format("{}{:05}.safetensors", kPrefix, number);
+  return folder / fmt::format("{}{:05}.safetensors", kShardPrefix, number);
 }
 
 std::int64_t window_checksum(const std::map<std::string, at::Tensor>& tensors, std::int64_t row) {

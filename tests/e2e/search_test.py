@@ -120,6 +120,11 @@ class Search(Workspace):
         self.assertEqual(config["num_hidden_layers"], winner["keep"]["layers"])
         self.assertIn("trained on", self.first.stderr)
 
+    def test_a_search_with_a_cached_teacher_finds_the_same_and_asks_the_teacher_once(self):
+        done = self.run_program("prune", "search.toml", "--set", "output=runs/cached", "--set", "teacher_cache.k=257")
+        self.assertEqual((self.root / "runs/cached/search.json").read_bytes(), (self.run_folder / "search.json").read_bytes())
+        self.assertEqual(done.stderr.count("windows are computed"), 1)
+
     def test_halving_finds_what_training_everyone_finds_for_half_of_the_tokens(self):
         everyone = self.table_of("runs/everyone", "search.keep=1.0")
         self.assertEqual(everyone["tokens"], 8 * 12_288)

@@ -150,22 +150,25 @@ TEST_CASE("a run killed at twenty random moments ends with the same bytes") {
   CHECK(reference::outcome(killed, kSteps) == expected);
 }
 
-TEST_CASE("a cache whose filling was killed at random moments ends with the same bytes") {
+TEST_CASE("a cache whose filling was killed again and again ends with the same bytes") {
   const reference::TemporaryFolder folder;
   REQUIRE(end_of(start_filling(folder.path() / "whole")) == kDone);
   const std::string expected = shards_in(folder.path() / "whole" / "cache");
   REQUIRE(fs::exists(espalier::TeacherCache::shard_path(folder.path() / "whole" / "cache", 20)));
   const fs::path killed = folder.path() / "killed";
-  const std::uint64_t seed = static_cast<std::uint64_t>(::getpid());
-  CAPTURE(seed);
   int halfway = 0;
-  for (std::uint64_t attempt = 0; halfway < 8 && attempt < 100; ++attempt) {
+  for (std::int64_t shard = 0; shard < 20; shard += 3) {
     const pid_t child = start_filling(killed);
-    std::this_thread::sleep_for(1ms * static_cast<int>(10 + espalier::mix(seed, attempt) % 60));
+    // Killed as soon as one shard more is there, wherever it then is in the next one.
+    int status = 0;
+    pid_t ended = 0;
+    while (!fs::exists(espalier::TeacherCache::shard_path(killed / "cache", shard)) && ended == 0) {
+      std::this_thread::sleep_for(100us);
+      ended = ::waitpid(child, &status, WNOHANG);
+    }
+    REQUIRE(ended == 0);
     ::kill(child, SIGKILL);
-    if (end_of(child) == kDone) fs::remove_all(killed);
-    // Some shards are there, and not all.
-    halfway += fs::exists(espalier::TeacherCache::shard_path(killed / "cache", 0)) ? 1 : 0;
+    halfway += end_of(child) == -SIGKILL ? 1 : 0;
   }
   CHECK(halfway > 0);
   REQUIRE(end_of(start_filling(killed)) == kDone);
