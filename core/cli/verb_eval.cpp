@@ -73,6 +73,7 @@ Wanted wanted_of(const CommandLine& line) {
         ".jsonl)");
   }
   if (line.has("dump") && wanted.data.empty()) reject("--dump: writes losses of --data, which is missing");
+  if (line.has("documents") && wanted.data.empty()) reject("--documents: writes losses of --data, which is missing");
   if (line.number("shots") < 0) reject("--shots: out of range; got {}; expected 0 or more", line.number("shots"));
   if (line.number("seed") < 0) reject("--seed: out of range; got {}; expected 0 or more", line.number("seed"));
   for (TaskSource& task : wanted.tasks) task.seed = static_cast<std::uint64_t>(line.number("seed"));
@@ -96,11 +97,13 @@ std::vector<TokenSource> sources_of(const CommandLine& line, const Wanted& wante
 }
 
 nlohmann::json measure(WeightSource& weights, const std::string& model, const std::vector<TokenSource>& sources,
-                       const std::vector<ChoiceTask>& tasks, const Tokenizer& tokenizer, const EvalOptions& options) {
+                       const std::vector<ChoiceTask>& tasks, const Tokenizer& tokenizer, const EvalOptions& options,
+                       const fs::path& documents) {
   nlohmann::json measured = model_to_json(model, weights.compute(), options.tokenizer);
   if (!sources.empty()) {
     const EvalResult result = evaluate(weights, sources, options);
     measured = eval_to_json(result, model, weights.compute(), sources, options);
+    if (!documents.empty()) save_documents(documents, {model, measured["protocol"], result.documents});
     measured["tokens_per_s"] = static_cast<double>(result.all.tokens) / std::max(result.seconds, 1e-9);
   }
   for (const ChoiceTask& task : tasks) {
@@ -124,7 +127,8 @@ int verb_eval(const Arguments& arguments) {
       ("task", po::value<std::vector<std::string>>()->composing(), "choice tasks, .jsonl or .jsonl.gz; may be repeated")
       ("shots", po::value<std::int64_t>()->default_value(0), "solved examples of the same file in front of each item of a task")
       ("seed", po::value<std::int64_t>()->default_value(1234), "draws the shots")
-      ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file");
+      ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file")
+      ("documents", po::value<std::string>(), "write the nll of every document to this safetensors file");
   // clang-format on
   CommandLine line("eval", own, {"MODEL"});
   if (!line.parse(arguments)) return 0;
@@ -141,7 +145,8 @@ int verb_eval(const Arguments& arguments) {
   std::vector<ChoiceTask> tasks;
   for (const TaskSource& task : wanted.tasks) tasks.emplace_back(task, tokenizer, checkpoint.spec());
   const std::unique_ptr<WeightSource> weights = open_weights(checkpoint, compute);
-  const nlohmann::json json = measure(*weights, line.all("MODEL").front(), sources, tasks, tokenizer, wanted.options);
+  const nlohmann::json json =
+      measure(*weights, line.all("MODEL").front(), sources, tasks, tokenizer, wanted.options, line.get("documents"));
   if (line.json()) {
     print_json(json);
   } else {

@@ -18,6 +18,8 @@ struct Stage {
   std::string (*execute)(Run&);          // writes, returns the digest of what was written
   // Drops what a stage that can be resumed has left half-done with other inputs; nullptr: nothing can be resumed.
   void (*discard)(const Run&, const std::string& stage) = nullptr;
+  // Is all that the stage wrote still what its digest says? nullptr: the product alone tells.
+  bool (*intact)(const RunFiles&, const std::string& output) = nullptr;
 };
 
 const std::vector<Stage>& stages();

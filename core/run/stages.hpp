@@ -35,6 +35,7 @@ std::string run_export(Run& run);
 
 std::string eval_inputs(Run& run);
 std::string run_eval(Run& run);
+bool eval_intact(const RunFiles& files, const std::string& output);
 
 std::string tokenizer_name(const Run& run);  // for reports: no path
 
