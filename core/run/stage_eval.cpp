@@ -116,11 +116,14 @@ json measured(Run& run, Subject subject) {
   return result;
 }
 
-json counts_of(const Checkpoint& checkpoint) {
-  const Counts counts = count(checkpoint.spec(), static_cast<std::int64_t>(c10::elementSize(checkpoint.dtype())), 1);
+json counts_of(const Checkpoint& checkpoint, std::int64_t seq_length) {
+  const Counts counts =
+      count(checkpoint.spec(), static_cast<std::int64_t>(c10::elementSize(checkpoint.dtype())), seq_length);
   return {{"parameters", counts.parameters},
           {"non_embedding_parameters", counts.non_embedding_parameters},
-          {"bytes", counts.bytes}};
+          {"bytes", counts.bytes},
+          {"flops_per_token", counts.flops_per_token},
+          {"kv_bytes_per_token", counts.kv_bytes_per_token}};
 }
 
 // Of eval.json and every file of losses beside it; "" when one of them is missing.
@@ -191,7 +194,7 @@ std::string run_eval(Run& run) {
     result["before"] = measured(
         run, {"before", starting_student_digest(run), [&] { return std::make_unique<Model>(starting_student(run)); }});
   }
-  result["model_counts"] = counts_of(exported);
+  result["model_counts"] = counts_of(exported, run.recipe().data.seq_length);
   result["training_tokens"] = tokens_of_training(run.recipe());
   write_json(run.files().eval(), result);
   return digest_of_eval(run.files());
