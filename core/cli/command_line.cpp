@@ -26,7 +26,7 @@ const std::vector<Verb>& verbs() {
       {"distill", "RECIPE", "the pipeline up to the distilled student", verb_distill},
       {"eval", "MODEL... --data DATA --task FILE --generate TEXT --speed",
        "nll, perplexity, bits per byte, choice tasks, text and speed of any checkpoints", verb_eval},
-      {"compare", "RUN...", "one table of what runs cost and reached", verb_compare},
+      {"compare", "PATH...", "what runs, seeds and arms cost and reached, and which arm is better", verb_compare},
       {"verify", "RUN", "derives again what a run claims: digests, kept units, masked = sliced", verb_verify},
       {"inspect", "PATH", "what a checkpoint, scores, plan, token file, plugin or run holds", verb_inspect},
       {"pack", "IN... -o PREFIX", "text or JSONL to packed tokens", verb_pack},

@@ -39,6 +39,7 @@ class CommandLine {
   std::string get(const std::string& name) const { return has(name) ? values_[name].as<std::string>() : ""; }
   std::vector<std::string> all(const std::string& name) const;
   std::int64_t number(const std::string& name) const { return values_[name].as<std::int64_t>(); }
+  double real(const std::string& name) const { return values_[name].as<double>(); }
   bool json() const { return values_.count("json") > 0; }
   std::string device() const { return get("device"); }
   Overrides overrides() const { return all("set"); }

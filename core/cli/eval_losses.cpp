@@ -4,6 +4,7 @@
 #include "core/cli/eval_model.hpp"
 #include "core/data/prepare.hpp"
 #include "core/data/tokenizer.hpp"
+#include "core/eval/document_losses.hpp"
 #include "core/eval/tasks.hpp"
 
 namespace espalier {
@@ -49,13 +50,16 @@ LossRequest loss_request_of(const CommandLine& line) {
     for (const std::string& file : line.all("task"))
       wanted.tasks.push_back({task_name_of(file), file, line.number("shots"), 0});
   }
-  if (line.has("dump") && wanted.data.empty()) reject("--dump: writes losses of --data, which is missing");
+  for (const char* file : {"dump", "documents"}) {
+    if (line.has(file) && wanted.data.empty()) reject("--{}: writes losses of --data, which is missing", file);
+  }
   if (line.number("shots") < 0) reject("--shots: out of range; got {}; expected 0 or more", line.number("shots"));
   if (line.number("seed") < 0) reject("--seed: out of range; got {}; expected 0 or more", line.number("seed"));
   for (TaskSource& task : wanted.tasks) task.seed = static_cast<std::uint64_t>(line.number("seed"));
   wanted.options.seq_length = line.number("seq-length");
   wanted.options.windows = line.number("windows");
   wanted.options.dump = line.get("dump");
+  wanted.documents = line.get("documents");
   if (wanted.options.seq_length < 2)
     reject("--seq-length: too short; got {}; expected at least 2", wanted.options.seq_length);
   if (wanted.options.windows < 0) reject("--windows: out of range; got {}; expected 0 or more", wanted.options.windows);
@@ -73,7 +77,7 @@ std::vector<TokenSource> eval_sources(const CommandLine& line, const LossRequest
 }
 
 Losses open_losses(const CommandLine& line, const LossRequest& request, const EvalModel& model) {
-  Losses losses{eval_sources(line, request, model), {}, {}, request.options};
+  Losses losses{eval_sources(line, request, model), {}, {}, request.options, request.documents};
   losses.options.tokenizer = model.tokenizer == "bytes" ? "bytes" : fs::path(model.tokenizer).filename().string();
   if (!request.tasks.empty()) losses.tokenizer = open_tokenizer(model.tokenizer);
   for (const TaskSource& task : request.tasks)
@@ -86,6 +90,7 @@ nlohmann::json measure_losses(WeightSource& weights, const std::string& model, c
   if (!losses.sources.empty()) {
     const EvalResult result = evaluate(weights, losses.sources, losses.options);
     measured = eval_to_json(result, model, weights.compute(), losses.sources, losses.options);
+    if (!losses.documents.empty()) save_documents(losses.documents, {model, measured["protocol"], result.documents});
     measured["tokens_per_s"] = static_cast<double>(result.all.tokens) / std::max(result.seconds, 1e-9);
   }
   for (const ChoiceTask& task : losses.tasks) {

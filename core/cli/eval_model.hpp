@@ -25,6 +25,7 @@ struct LossRequest {
   std::vector<std::string> data;
   std::vector<TaskSource> tasks;
   EvalOptions options;
+  fs::path documents;  // a file for the losses by document; empty: none
   bool empty() const { return data.empty() && tasks.empty(); }
 };
 LossRequest loss_request_of(const CommandLine& line);  // RecipeError: options out of range
@@ -38,6 +39,7 @@ struct Losses {
   std::vector<ChoiceTask> tasks;
   Tokenizer tokenizer;
   EvalOptions options;
+  fs::path documents;
 };
 Losses open_losses(const CommandLine& line, const LossRequest& request, const EvalModel& model);
 nlohmann::json measure_losses(WeightSource& weights, const std::string& model, const Losses& losses);

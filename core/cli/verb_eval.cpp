@@ -29,7 +29,9 @@ Asked asked_of(const CommandLine& line) {
   }
   if (asked.speed) check_speed_options(line);
   const std::size_t models = line.all("MODEL").size();
-  if (line.has("dump") && models > 1) reject("--dump: is of one model; got {} models", models);
+  for (const char* file : {"dump", "documents"}) {
+    if (line.has(file) && models > 1) reject("--{}: is of one model; got {} models", file, models);
+  }
   return asked;
 }
 
@@ -73,6 +75,7 @@ po::options_description options() {
       ("shots", po::value<std::int64_t>()->default_value(0), "solved examples of the same file in front of each item of a task")
       ("seed", po::value<std::int64_t>()->default_value(1234), "draws the shots")
       ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file")
+      ("documents", po::value<std::string>(), "write the nll of every document to this safetensors file")
       ("generate", po::value<std::vector<std::string>>()->composing(), "go on from this text, greedily; may be repeated")
       ("new-tokens", po::value<std::int64_t>()->default_value(32), "tokens to generate, of each text")
       ("speed", "time to first token, tokens per second and peak memory, of all models in turns")

@@ -10,6 +10,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "core/data/tokens.hpp"
+#include "core/eval/document_losses.hpp"
 #include "core/forward/model.hpp"
 
 namespace espalier {
@@ -40,6 +41,7 @@ struct EvalResult {
   double nll = 0.0;                                      // all.nll
   std::int64_t windows = 0, available = 0;               // measured, of how many
   ByteCount bytes = ByteCount::unknown;                  // the least exact of the sources
+  DocumentLosses documents;                              // the same losses, document by document
   double seconds = 0.0;                                  // of the forward passes
 };
 

@@ -45,7 +45,7 @@ void Tally::add(const WindowList::Batch& batch, const at::Tensor& nll) {
       sums.nll += loss[t];
       ++sums.tokens;
       if (token[t] < 256) ++sums.text_tokens;
-      if (document[t] != sums.last_document) ++sums.documents, sums.last_document = document[t];
+      documents_.add(static_cast<std::int32_t>(source), document[t], loss[t]);
     }
   }
 }
@@ -65,20 +65,24 @@ double Tally::bytes_of(std::size_t source, ByteCount& how) const {
 
 void Tally::finish(EvalResult& result) const {
   Sums all;
+  std::int64_t all_documents = 0;
   double all_bytes = 0.0;
   result.bytes = ByteCount::exact;
+  std::vector<std::int64_t> documents(sums_.size(), 0);
+  for (const std::int32_t source : documents_.source) ++documents[static_cast<std::size_t>(source)];
   for (std::size_t i = 0; i < sums_.size(); ++i) {
     const Sums& sums = sums_[i];
     ByteCount how;
     const double bytes = bytes_of(i, how);
-    result.sources.emplace_back(sources_[i].name, measure_of(sums.nll, bytes, sums.tokens, sums.documents));
+    result.sources.emplace_back(sources_[i].name, measure_of(sums.nll, bytes, sums.tokens, documents[i]));
     result.bytes = std::max(result.bytes, how);
-    all.nll += sums.nll, all.tokens += sums.tokens, all.documents += sums.documents, all_bytes += bytes;
+    all.nll += sums.nll, all.tokens += sums.tokens, all_documents += documents[i], all_bytes += bytes;
   }
   if (all.tokens == 0)
     fail("evaluation: nothing to predict; got 0 tokens that the loss mask keeps; expected at least 1");
-  result.all = measure_of(all.nll, result.bytes == ByteCount::unknown ? 0.0 : all_bytes, all.tokens, all.documents);
+  result.all = measure_of(all.nll, result.bytes == ByteCount::unknown ? 0.0 : all_bytes, all.tokens, all_documents);
   result.nll = result.all.nll;
+  result.documents = documents_;
 }
 
 }  // namespace espalier

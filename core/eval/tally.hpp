@@ -9,7 +9,7 @@
 
 namespace espalier {
 
-// Adds up losses source by source, in the order of the windows.
+// Adds up losses source by source and document by document, in the order of the windows.
 class Tally {
  public:
   Tally(const std::vector<TokenSource>& sources, const std::string& tokenizer);
@@ -19,13 +19,13 @@ class Tally {
  private:
   struct Sums {
     double nll = 0.0;
-    std::int64_t tokens = 0, documents = 0, text_tokens = 0;  // text_tokens: below 256
-    std::int64_t last_document = -1;                          // windows ascend, so documents do
+    std::int64_t tokens = 0, text_tokens = 0;  // text_tokens: below 256
   };
   double bytes_of(std::size_t source, ByteCount& how) const;
   const std::vector<TokenSource>& sources_;
   bool byte_tokens_;
   std::vector<Sums> sums_;
+  DocumentLosses documents_;  // windows ascend, so documents do
 };
 
 }  // namespace espalier

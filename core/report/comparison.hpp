@@ -1,46 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// One table over finished runs: what each costs and what it reached, before and after distillation.
+// What runs cost and reached, arm by arm, and which arm is better: comparison.json (schema 1), from which the table on
+// the terminal and report.html are made.
+//
+// Verdicts pair arms by document, seed and teacher; each moment (before, after distillation) is a family of its own,
+// whose intervals hold together: with m comparisons at 95 %, each is at 1 - 0.05 / m, so that verdict and interval
+// agree. An interval excludes zero exactly when the outcome is not "undecided".
+//
+// Equal files give equal bytes, but for `seconds`.
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/base/files.hpp"
+#include "core/report/runs.hpp"
 
 namespace espalier {
 
-// One model at one moment: numbers of an evaluation.
-struct Measured {
-  std::optional<double> nll;  // nats per predicted token; none without validation data
-  std::optional<double> bits_per_byte;
-  std::vector<std::pair<std::string, double>> sources;  // name → bits per byte (nll where bytes are unknown)
-  struct Task {
-    std::string name;
-    double accuracy = 0.0;
-    std::optional<double> error;  // standard error
-  };
-  std::vector<Task> tasks;
+struct CompareOptions {
+  std::string title;       // empty: made of the arms' names
+  std::string baseline;    // the arm that the others are compared with; empty: the first
+  bool all_pairs = false;  // every arm with every other
+  double level = 0.95;     // of all intervals of a moment together
+  nlohmann::json sweep;    // sweep.json, or null: match, differences and teachers are taken from it
+  nlohmann::json speed;    // speed.json, or null
 };
 
-struct RunSummary {
-  std::string name;
-  fs::path exported;
-  std::int64_t parameters = 0, non_embedding_parameters = 0, bytes = 0;
-  std::int64_t tokens = 0;  // of the run's training
-  double seconds = 0.0;     // of all its stages
-  bool pruned = false;
-  std::optional<Measured> teacher, before, after;  // before: the student that training starts from
-};
+// Of a sweep's folder: title, baseline, sweep and speed.
+CompareOptions options_of_sweep(const fs::path& folder);
 
-// Reads plan.json, eval.json, timings.json of a run directory. Error when it has no evaluation.
-RunSummary summarize(const fs::path& run);
+// comparison.json. RecipeError: an unknown baseline, the same run twice, runs that were not measured alike. Error: a
+// run that cannot be read.
+nlohmann::json compare(const std::vector<RunRef>& runs, const CompareOptions& options);
 
-std::string comparison_text(const std::vector<RunSummary>& runs);
-nlohmann::json comparison_json(const std::vector<RunSummary>& runs);
-
-// What was seen, in plain sentences that follow from the numbers alone.
-std::string comparison_sentence(const std::vector<RunSummary>& runs);
+// The tables, what differs between the arms, and the verdicts.
+std::string comparison_text(const nlohmann::json& comparison);
 
 }  // namespace espalier

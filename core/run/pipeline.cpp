@@ -97,7 +97,7 @@ const std::vector<Stage>& stages() {
       {"export", "write the Hugging Face folder", always, export_inputs,
        [](const RunFiles& f) { return f.exported() / "config.json"; }, run_export},
       {"eval", "measure teacher and students", evaluates, eval_inputs, [](const RunFiles& f) { return f.eval(); },
-       run_eval},
+       run_eval, nullptr, nullptr, eval_intact},
   };
   return list;
 }
@@ -117,7 +117,8 @@ int run_pipeline(Run& run, const std::string& last) {
     throw_if_interrupted();
     const std::string inputs = stage.inputs(run);
     if (const auto output = run.ledger().finished(stage.name, inputs);
-        output && fs::exists(stage.product(run.files()))) {
+        output && fs::exists(stage.product(run.files())) &&
+        (stage.intact == nullptr || stage.intact(run.files(), *output))) {
       spdlog::info("{:<8} unchanged, skipped", stage.name);
       run.set_output(stage.name, *output);
     } else {

@@ -27,6 +27,8 @@ struct Stage {
   // Drops what a stage that can be resumed has left half-done with other inputs; nullptr: nothing can be resumed.
   void (*discard)(const Run&, const std::string& stage) = nullptr;
   const Sharing* sharing = nullptr;  // nullptr: every run does it itself
+  // Is all that the stage wrote still what its digest says? nullptr: the product alone tells.
+  bool (*intact)(const RunFiles&, const std::string& output) = nullptr;
 };
 
 const std::vector<Stage>& stages();

@@ -21,6 +21,7 @@ struct RunFiles {
   fs::path verify() const { return root / "verify.json"; }
   fs::path teacher_cache() const { return root / "teacher_cache.json"; }
   fs::path eval() const { return root / "eval.json"; }
+  fs::path documents() const { return root / "documents"; }  // losses of each evaluated model, document by document
   fs::path metrics() const { return root / "metrics.jsonl"; }
   fs::path tensorboard() const { return root / "tensorboard"; }  // a folder of events for each stage that trains
   fs::path ledger() const { return root / "stages.json"; }

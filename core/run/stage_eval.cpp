@@ -3,6 +3,7 @@
 // was exported, and where there are such the teacher before its correction and the model that taught in its place. Each
 // evaluation is kept in the cache that all runs share, and each task by itself.
 #include "core/base/digest.hpp"
+#include "core/base/error.hpp"
 #include "core/eval/evaluate.hpp"
 #include "core/eval/tasks.hpp"
 #include "core/model/counts.hpp"
@@ -54,6 +55,22 @@ json remembered(const Run& run, const std::string& key, const std::function<json
   return read_json(cached);
 }
 
+fs::path documents_of(const RunFiles& files, const std::string& model) {
+  return files.documents() / (model + ".safetensors");
+}
+
+// What an evaluation left in the cache; none when a part of it is missing or damaged.
+std::optional<DocumentsFile> cached_documents(const fs::path& path) {
+  if (!fs::exists(path)) return std::nullopt;
+  try {
+    return load_documents(path);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+// An evaluation is its numbers and its losses document by document: both are kept under one key, and without the
+// second it is measured again. The name in the file is the run's own, whichever run measured first.
 json measured_data(Run& run, Subject& subject) {
   const std::vector<TokenSource>& sources = run.data(DataPart::valid);
   const EvalOptions options = eval_options(run);
@@ -61,9 +78,22 @@ json measured_data(Run& run, Subject& subject) {
   Digest key;
   key.add(subject.digest()).add(run.data_digest(DataPart::valid));
   key.add(fmt::format("{} {} {}", options.windows, options.seq_length, machine_key(run)));
-  return remembered(run, key.hex(), [&] {
-    return eval_to_json(evaluate(subject.weights(), sources, options), subject.name(), run.compute(), sources, options);
-  });
+  const fs::path cached = run.files().cache() / "eval" / key.hex();
+  const fs::path numbers = cached.string() + ".json", losses = cached.string() + ".safetensors";
+  std::optional<DocumentsFile> documents = cached_documents(losses);
+  json result;
+  if (documents && fs::exists(numbers)) {
+    result = read_json(numbers);
+  } else {
+    EvalResult evaluated = evaluate(subject.weights(), sources, options);
+    result = eval_to_json(evaluated, subject.name(), run.compute(), sources, options);
+    documents = DocumentsFile{subject.name(), result["protocol"], std::move(evaluated.documents)};
+    save_documents(losses, *documents);
+    write_json(numbers, result);
+  }
+  documents->model = subject.name();
+  save_documents(documents_of(run.files(), subject.name()), *documents);
+  return result;
 }
 
 json measured_task(const Run& run, Subject& subject, const TaskSource& source, const Tokenizer& tokenizer) {
@@ -86,11 +116,33 @@ json measured(Run& run, Subject subject) {
   return result;
 }
 
-json counts_of(const Checkpoint& checkpoint) {
-  const Counts counts = count(checkpoint.spec(), static_cast<std::int64_t>(c10::elementSize(checkpoint.dtype())), 1);
+json counts_of(const Checkpoint& checkpoint, std::int64_t seq_length) {
+  const Counts counts =
+      count(checkpoint.spec(), static_cast<std::int64_t>(c10::elementSize(checkpoint.dtype())), seq_length);
   return {{"parameters", counts.parameters},
           {"non_embedding_parameters", counts.non_embedding_parameters},
-          {"bytes", counts.bytes}};
+          {"bytes", counts.bytes},
+          {"flops_per_token", counts.flops_per_token},
+          {"kv_bytes_per_token", counts.kv_bytes_per_token}};
+}
+
+// Of eval.json and every file of losses beside it; "" when one of them is missing.
+std::string digest_of_eval(const RunFiles& files) {
+  Digest digest;
+  digest.add(digest_of_file(files.eval()));
+  const json eval = read_json(files.eval());
+  const auto add = [&](const std::string& model, const json& measured) {
+    if (!measured.is_object() || !measured.contains("nll")) return true;
+    const fs::path path = documents_of(files, model);
+    if (!fs::exists(path)) return false;
+    digest.add(model).add(digest_of_file(path));
+    return true;
+  };
+  if (!add("export", eval)) return "";
+  for (const auto& [model, measured] : eval.items()) {
+    if (!add(model, measured)) return "";
+  }
+  return digest.hex();
 }
 
 std::int64_t tokens_of_training(const Recipe& recipe) {
@@ -124,6 +176,7 @@ std::string eval_inputs(Run& run) {
 
 std::string run_eval(Run& run) {
   const Checkpoint exported(run.files().exported());
+  fs::remove_all(run.files().documents());  // of models that the recipe may not have any more
   const auto open = [&](const Checkpoint& checkpoint) {
     return [&] { return open_weights(checkpoint, run.compute()); };
   };
@@ -141,10 +194,12 @@ std::string run_eval(Run& run) {
     result["before"] = measured(
         run, {"before", starting_student_digest(run), [&] { return std::make_unique<Model>(starting_student(run)); }});
   }
-  result["model_counts"] = counts_of(exported);
+  result["model_counts"] = counts_of(exported, run.recipe().data.seq_length);
   result["training_tokens"] = tokens_of_training(run.recipe());
   write_json(run.files().eval(), result);
-  return digest_of_file(run.files().eval());
+  return digest_of_eval(run.files());
 }
+
+bool eval_intact(const RunFiles& files, const std::string& output) { return digest_of_eval(files) == output; }
 
 }  // namespace espalier

@@ -49,6 +49,7 @@ std::string run_export(Run& run);
 
 std::string eval_inputs(Run& run);
 std::string run_eval(Run& run);
+bool eval_intact(const RunFiles& files, const std::string& output);
 
 fs::path relative(const Run& run, const fs::path& path);  // below the run's folder
 std::string side_files_digest(const Checkpoint& checkpoint);

@@ -5,7 +5,8 @@
 
 namespace espalier {
 
-// What a sweep leaves beside its runs once they have ended, from the files in its folder. The text for people.
+// Once the runs have ended: comparison.json and report.html in the sweep's folder, made of the files there, as
+// `espalier compare` makes them. The text for people.
 std::string finish(const Sweep& sweep, const std::vector<RunStatus>& status);
 
 }  // namespace espalier

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import unittest
 
-from workspace import SOURCE, Workspace
+from workspace import SOURCE, Workspace, read_documents
 
 GOLDEN = SOURCE / "tests/golden"
 PYTHON = SOURCE / ".venv/bin/python"
@@ -59,6 +59,13 @@ def loadable():
     return PYTHON.exists() and subprocess.run([str(PYTHON), "-c", "import torch, transformers"], capture_output=True).returncode == 0
 
 
+def megatron_index(lengths):
+    """The .idx beside a .bin of uint16, one sequence for each document."""
+    starts = [2 * sum(lengths[:i]) for i in range(len(lengths))]
+    return (b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, len(lengths), len(lengths) + 1) + struct.pack(f"<{len(lengths)}i", *lengths)
+            + struct.pack(f"<{len(starts)}q", *starts) + struct.pack(f"<{len(lengths) + 1}q", *range(len(lengths) + 1)))
+
+
 class Export(Workspace):
     @unittest.skipUnless(loadable(), "transformers is not in .venv: run `bash setup.sh --tests`")
     def test_transformers_gives_the_same_nll(self):
@@ -77,6 +84,32 @@ class Export(Workspace):
                 config = json.loads((GOLDEN / name / "config.json").read_text())
                 self.compare(GOLDEN / name, config, RECIPE.replace("[distill]", HEAD_DIM))
 
+    @unittest.skipUnless(loadable(), "transformers is not in .venv: run `bash setup.sh --tests`")
+    def test_transformers_gives_the_same_nll_of_each_document(self):
+        golden = GOLDEN / "qwen3-mixed-windows"
+        config = json.loads((golden / "config.json").read_text())
+        self.compare(golden, config)
+        draw = random.Random(3)
+        lengths = [draw.choice((1, 2, 5, 16, 40, 150)) for _ in range(30)]
+        tokens = [draw.randrange(config["vocab_size"]) for _ in range(sum(lengths))]
+        (self.root / "pair.bin").write_bytes(struct.pack(f"<{len(tokens)}H", *tokens))
+        (self.root / "pair.idx").write_bytes(megatron_index(lengths))
+        self.run_program("eval", f"runs/{golden.name}", "--data", "pair", "--seq-length", "16", "--documents", "ours.safetensors")
+        ours = read_documents(self.root / "ours.safetensors")
+        ends = ",".join(str(sum(lengths[: i + 1])) for i in range(len(lengths)))
+        theirs = self.transformers(golden.name, "pair.bin", "--ends", ends)["documents"]
+        self.assertGreater(len(theirs), 20)
+        self.assertEqual([(d, n) for d, _, n in theirs], list(zip(ours["document"], ours["tokens"])))
+        for (document, nll, count), mine in zip(theirs, ours["nll"]):
+            with self.subTest(document=document):
+                self.assertAlmostEqual(mine / count, nll / count, delta=2e-5)
+
+    def transformers(self, run, tokens, *more):
+        done = subprocess.run([str(PYTHON), str(GOLDEN / "check_export.py"), f"runs/{run}/export", tokens, "--token-type", "uint16",
+                               "--seq-length", "16", *more], cwd=self.root, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout.splitlines()[-1])
+
     def compare(self, golden, config, recipe=RECIPE):
         draw = random.Random(golden.name)
         tokens = [draw.randrange(config["vocab_size"]) for _ in range(16 * 40 + 1)]
@@ -89,10 +122,7 @@ class Export(Workspace):
         self.run_program("run", "export.toml")
         ours = json.loads(self.run_program("eval", f"runs/{golden.name}", "--data", "tokens.bin", "--token-type", "uint16",
                                            "--seq-length", "16", "--json").stdout)["nll"]
-        theirs = subprocess.run([str(PYTHON), str(GOLDEN / "check_export.py"), f"runs/{golden.name}/export", "tokens.bin", "--token-type",
-                                 "uint16", "--seq-length", "16"], cwd=self.root, capture_output=True, text=True)
-        self.assertEqual(theirs.returncode, 0, theirs.stderr)
-        self.assertAlmostEqual(ours, json.loads(theirs.stdout.splitlines()[-1])["nll"], delta=2e-5)
+        self.assertAlmostEqual(ours, self.transformers(golden.name, "tokens.bin")["nll"], delta=2e-5)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ class Tasks(Workspace):
         self.assertRegex(text, r"accuracy +blanks +words\n")
         self.assertRegex(text, r"student, teacher +[01]\.\d{4} ± 0\.\d{4} +[01]\.\d{4}")
         both = json.loads(self.run_program("compare", "runs/student", "--json").stdout)
-        self.assertEqual(both["runs"][0]["after"]["tasks"]["words"]["accuracy"], self.evaluation["tasks"]["words"]["accuracy"])
+        self.assertEqual(both["arms"][0]["tasks"]["words"]["mean"], self.evaluation["tasks"]["words"]["accuracy"])
 
     def test_a_changed_task_is_measured_again_and_a_lock_refuses_it(self):
         self.assertIn("nothing to do", self.run_program("run", "measured.toml").stderr)

@@ -113,7 +113,7 @@ class Teachers(Workspace):
         evaluation = self.read("runs/quarter/eval.json")
         self.assertEqual(evaluation["distill_teacher"]["nll"], self.read("runs/student/eval.json")["teacher"]["nll"])
         self.assertEqual(evaluation["teacher"]["nll"], self.read("runs/student/eval.json")["nll"])
-        compared = json.loads(self.run_program("compare", "runs/quarter", "--json").stdout)["runs"][0]
+        compared = json.loads(self.run_program("compare", "runs/quarter", "--json").stdout)["arms"][0]
         self.assertEqual(compared["teacher"]["nll"], evaluation["distill_teacher"]["nll"])  # who taught, not what was cut
         provenance = self.read("runs/quarter/export/espalier.json")
         self.assertEqual(provenance["distill_teacher_digest"], self.read("runs/student/export/espalier.json")["teacher_digest"])

@@ -2,10 +2,12 @@
 """A folder with a small corpus and recipes in which the tests run the program as a user would."""
 
 import hashlib
+import json
 import os
 import pathlib
 import random
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -116,6 +118,19 @@ class Workspace(unittest.TestCase):
         if done.returncode != expect:
             raise AssertionError(f"{arguments} ended with {done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}")
         return done
+
+
+def read_documents(path):
+    """The columns of a file of losses by document, by name."""
+    data = pathlib.Path(path).read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8 : 8 + size])
+    columns = {"metadata": header.pop("__metadata__")}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        kind = {"I64": "q", "I32": "i", "F64": "d"}[entry["dtype"]]
+        columns[name] = list(struct.unpack(f"<{entry['shape'][0]}{kind}", data[8 + size + begin : 8 + size + end]))
+    return columns
 
 
 def tree_digests(folder):

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads a Hugging Face folder in transformers and prints the mean nll over a token file as JSON, with the protocol of
 `espalier eval`: windows of --seq-length that do not overlap, each predicting its last seq-length − 1 tokens; a rest
-shorter than a window is left out.
+shorter than a window is left out. With --ends it also prints, for each document of which a token is predicted, its
+index, its summed nll and its predicted tokens.
 
     python check_export.py FOLDER TOKENS.bin --token-type uint16 --seq-length 64
 """
@@ -23,6 +24,7 @@ def main():
     parser.add_argument("--token-type", default="uint16", choices=["uint16", "int32"])
     parser.add_argument("--seq-length", type=int, default=64)
     parser.add_argument("--windows", type=int, default=0, help="0: all")
+    parser.add_argument("--ends", help="where documents end, as commas between token positions")
     parser.add_argument("--batch", type=int, default=8, help="windows at a time")
     arguments = parser.parse_args()
 
@@ -41,14 +43,23 @@ def main():
         if report.get(problem):
             raise SystemExit(f"{arguments.folder}: {problem}; got {sorted(report[problem])}; expected none")
     model.eval()
-    total = 0.0
+    total, losses = 0.0, []
     with torch.no_grad():
         for batch in windows.split(arguments.batch):
             logits = model(batch).logits[:, :-1]
-            total += torch.nn.functional.cross_entropy(
-                logits.reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1), reduction="sum").item()
+            nll = torch.nn.functional.cross_entropy(
+                logits.reshape(-1, logits.shape[-1]), batch[:, 1:].reshape(-1), reduction="none")
+            total += nll.sum().item()
+            losses.append(nll.double())
     predicted = count * (arguments.seq_length - 1)
-    print(json.dumps({"nll": total / predicted, "tokens": predicted, "windows": count,
+    documents = {}
+    if arguments.ends:
+        ends = torch.tensor([int(end) for end in arguments.ends.split(",")])
+        places = torch.arange(count * arguments.seq_length).view(count, -1)[:, 1:].reshape(-1)
+        owners = torch.bucketize(places, ends, right=True)
+        losses = torch.cat(losses)
+        documents = {"documents": [[d, losses[owners == d].sum().item(), int((owners == d).sum())] for d in owners.unique().tolist()]}
+    print(json.dumps({**documents, "nll": total / predicted, "tokens": predicted, "windows": count,
                       "parameters": sum(p.numel() for p in model.parameters()),
                       "transformers": transformers.__version__}))
 
