@@ -114,11 +114,11 @@ Measured warmed_up(const SpeedSubject& subject, const at::Tensor& prompt, const 
 }
 
 // Adds the median under `name`, and what it lay between.
-void put(nlohmann::json& json, const char* name, std::vector<double> values) {
+void put(nlohmann::json& numbers, const char* name, std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t half = values.size() / 2;
-  json[name] = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-  json["spread"][name] = {{"min", values.front()}, {"max", values.back()}};
+  numbers[name] = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+  numbers["spread"][name] = {{"min", values.front()}, {"max", values.back()}};
 }
 
 nlohmann::json to_json(const Measured& measured, const SpeedOptions& options) {
@@ -131,18 +131,18 @@ nlohmann::json to_json(const Measured& measured, const SpeedOptions& options) {
     decode.push_back(batch * steps / seconds.decode);
     each.push_back(steps / seconds.decode);
   }
-  nlohmann::json json = {{"name", measured.subject->name},
-                         {"digest", measured.subject->digest},
-                         {"weights", measured.resident ? "resident" : "fetched layer by layer"},
-                         {"weights_bytes", measured.weights_bytes},
-                         {"cache_bytes", measured.cache_bytes},
-                         {"activation_bytes", measured.peak_bytes - measured.weights_bytes - measured.cache_bytes},
-                         {"peak_bytes", measured.peak_bytes}};
-  put(json, "time_to_first_token_ms", first);
-  put(json, "prefill_tokens_per_s", prefill);
-  put(json, "decode_tokens_per_s", decode);
-  put(json, "decode_tokens_per_s_per_sequence", each);
-  return json;
+  nlohmann::json numbers = {{"name", measured.subject->name},
+                            {"digest", measured.subject->digest},
+                            {"weights", measured.resident ? "resident" : "fetched layer by layer"},
+                            {"weights_bytes", measured.weights_bytes},
+                            {"cache_bytes", measured.cache_bytes},
+                            {"activation_bytes", measured.peak_bytes - measured.weights_bytes - measured.cache_bytes},
+                            {"peak_bytes", measured.peak_bytes}};
+  put(numbers, "time_to_first_token_ms", first);
+  put(numbers, "prefill_tokens_per_s", prefill);
+  put(numbers, "decode_tokens_per_s", decode);
+  put(numbers, "decode_tokens_per_s_per_sequence", each);
+  return numbers;
 }
 
 nlohmann::json protocol_of(const Compute& compute, const SpeedOptions& options) {

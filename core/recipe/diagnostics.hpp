@@ -14,6 +14,7 @@ struct Where {
   std::string file;
   int line = 0;
   int column = 0;
+  bool operator==(const Where&) const = default;
 };
 
 std::string to_string(const Where& where);  // file:line:col, or the file alone

@@ -127,8 +127,6 @@ TomlNode* element(TomlNode& list, const std::string& word, const std::string& ta
   return nullptr;
 }
 
-bool same(const Where& a, const Where& b) { return a.file == b.file && a.line == b.line && a.column == b.column; }
-
 // An override wins over the rival key of the file, but not over another override: those two stay, and are refused
 // later.
 void drop_rival(TomlNode& table, const std::string& name, const std::string& key, const std::vector<Override>& items) {
@@ -136,7 +134,7 @@ void drop_rival(TomlNode& table, const std::string& name, const std::string& key
   const TomlEntry* entry = other.empty() ? nullptr : table.find(other);
   if (!entry) return;
   const Where& place = entry->where;
-  if (std::none_of(items.begin(), items.end(), [&](const Override& item) { return same(item.value.where, place); }))
+  if (std::none_of(items.begin(), items.end(), [&](const Override& item) { return item.value.where == place; }))
     table.erase(other);
 }
 

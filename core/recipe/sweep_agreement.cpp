@@ -64,12 +64,10 @@ Where place_of(const TomlNode& tree, const Term& term) {
 }
 
 bool written_at(const Where& where) { return where.line != 0 || !where.file.empty(); }
-bool same(const Where& a, const Where& b) { return to_string(a) == to_string(b); }
-
 // Of two arms one has moved away from the recipe around them: its place is the one to look at.
 Where place_of_difference(const Where& arm, const Where& reference, const Where& base) {
-  if (written_at(arm) && !same(arm, base)) return arm;
-  return written_at(reference) && !same(reference, base) ? reference : arm;
+  if (written_at(arm) && arm != base) return arm;
+  return written_at(reference) && reference != base ? reference : arm;
 }
 
 }  // namespace
