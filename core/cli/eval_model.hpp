@@ -56,7 +56,8 @@ TextRequest text_request_of(const CommandLine& line);
 nlohmann::json generate_texts(WeightSource& weights, const EvalModel& model, const TextRequest& request);
 std::string texts_text(const nlohmann::json& generated);
 
-// --speed of all models in one run: speed.json.
+// --speed of all models in one run: speed.json. The options also hold --new-tokens.
+void add_speed_options(po::options_description& options);
 void check_speed_options(const CommandLine& line);
 nlohmann::json measure_speeds(const CommandLine& line, const std::vector<EvalModel>& models, const Compute& compute,
                               const LossRequest& request);

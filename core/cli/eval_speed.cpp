@@ -20,6 +20,17 @@ at::Tensor prompt_from(const TokenSource& source, std::int64_t batch, std::int64
 
 }  // namespace
 
+void add_speed_options(po::options_description& options) {
+  // clang-format off
+  options.add_options()
+      ("speed", "time to first token, tokens per second and peak memory, of all models in turns")
+      ("prompt-tokens", po::value<std::int64_t>()->default_value(128), "of each text of --speed: the first ones of --data, else counted")
+      ("new-tokens", po::value<std::int64_t>()->default_value(32), "tokens to generate, of each text")
+      ("batch", po::value<std::int64_t>()->default_value(1), "texts of --speed at a time")
+      ("repeats", po::value<std::int64_t>()->default_value(5), "rounds of --speed over the models");
+  // clang-format on
+}
+
 void check_speed_options(const CommandLine& line) {
   const auto at_least = [&](const std::string& option, std::int64_t least) {
     if (line.number(option) < least)

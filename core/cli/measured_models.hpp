@@ -16,4 +16,8 @@ void add_data_options(po::options_description& options);
 // --data when there is a model that needs it.
 void measure_models(const CommandLine& line, std::vector<RunRef>& runs);
 
+// `espalier compare --speed`: speed.json of the teachers ("teacher:NAME") and of one finished run of each arm, all in
+// one run. Every run must have its arm's name.
+nlohmann::json measure_speeds_of(const CommandLine& line, const std::vector<RunRef>& runs);
+
 }  // namespace espalier

@@ -3,8 +3,11 @@
 
 #include "core/base/error.hpp"
 #include "core/cli/command_line.hpp"
+#include "core/cli/eval_model.hpp"
 #include "core/cli/measured_models.hpp"
+#include "core/report/arms.hpp"
 #include "core/report/comparison.hpp"
+#include "core/report/speed_table.hpp"
 #include "core/report/sweep_files.hpp"
 
 namespace espalier {
@@ -47,12 +50,18 @@ int verb_compare(const Arguments& arguments) {
       ("report", po::value<std::string>(), "write the page to this file");
   // clang-format on
   add_data_options(own);
+  add_speed_options(own);
   CommandLine line("compare", own, {"PATH..."});
   if (!line.parse(arguments)) return 0;
   const std::vector<std::string> paths = line.all("PATH");
-  const CompareOptions options = options_of(line, paths);
+  CompareOptions options = options_of(line, paths);
   std::vector<RunRef> runs = runs_of(paths);
   measure_models(line, runs);
+  if (line.has("speed")) {
+    name_arms(runs);
+    options.speed = measure_speeds_of(line, runs);
+    if (options.sweep.is_object()) write_json(SweepFiles{paths.front()}.speed(), options.speed);
+  }
   const nlohmann::json comparison = compare(runs, options);
   if (options.sweep.is_object() && !line.has("data")) write_comparison(paths.front(), comparison);
   if (line.has("report")) write_page(line.get("report"), comparison);
@@ -60,6 +69,7 @@ int verb_compare(const Arguments& arguments) {
     print_json(comparison);
   } else {
     std::cout << comparison_text(comparison);
+    if (options.speed.is_object()) std::cout << "\n" << speed_text(options.speed);
   }
   return 0;
 }

@@ -76,13 +76,9 @@ po::options_description options() {
       ("seed", po::value<std::int64_t>()->default_value(1234), "draws the shots")
       ("dump", po::value<std::string>(), "write every token's nll and every window's last logits to this safetensors file")
       ("documents", po::value<std::string>(), "write the nll of every document to this safetensors file")
-      ("generate", po::value<std::vector<std::string>>()->composing(), "go on from this text, greedily; may be repeated")
-      ("new-tokens", po::value<std::int64_t>()->default_value(32), "tokens to generate, of each text")
-      ("speed", "time to first token, tokens per second and peak memory, of all models in turns")
-      ("prompt-tokens", po::value<std::int64_t>()->default_value(128), "of each text of --speed: the first ones of --data, else counted")
-      ("batch", po::value<std::int64_t>()->default_value(1), "texts of --speed at a time")
-      ("repeats", po::value<std::int64_t>()->default_value(5), "rounds of --speed over the models");
+      ("generate", po::value<std::vector<std::string>>()->composing(), "go on from this text, greedily; may be repeated");
   // clang-format on
+  add_speed_options(own);
   return own;
 }
 

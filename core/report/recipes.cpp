@@ -124,7 +124,7 @@ std::optional<RunRecipe> read_run_recipe(const fs::path& run) {
   }
   if (const TomlEntry* teacher = tree->find("teacher"); teacher != nullptr) {
     const fs::path folder = string_at(teacher->node, "path");
-    recipe.teacher = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+    recipe.teacher = folder.has_filename() ? folder : folder.parent_path();
   }
   for (const char* key : {"seed", "name", "output"}) tree->erase(key);
   keep_given_digests(*tree);

@@ -17,7 +17,7 @@ namespace espalier {
 struct RunRecipe {
   TomlNode tree;  // without seed, name and output, and of [lock] only what does not follow from them
   std::int64_t seed = 0;
-  std::string teacher;       // the folder's name; empty when the run starts from a spec
+  fs::path teacher;          // the folder that it names; empty when the run starts from a spec
   std::string text() const;  // equal for runs that are seeds of one arm
 };
 

@@ -57,7 +57,7 @@ RunRef run_ref(const fs::path& folder) {
   ref.folder = folder;
   if (const std::optional<RunRecipe> recipe = read_run_recipe(folder)) {
     ref.seed = recipe->seed;
-    ref.teacher = recipe->teacher;
+    ref.teacher = recipe->teacher.filename().string();
   }
   return ref;
 }

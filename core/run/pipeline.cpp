@@ -53,6 +53,9 @@ constexpr Sharing kSlice{[](const Run& run) { return std::vector{relative(run, r
                          slice_written, slice_personalise};
 constexpr Sharing kVerify{[](const Run& run) { return std::vector{relative(run, run.files().verify())}; },
                           [](Run&) { return std::string(); }, verify_written, nullptr};
+constexpr Sharing kDistill{[](const Run& run) { return training_products(run, "distill"); },
+                           [](Run& run) { return training_basis(run, *run.recipe().distill, "distill"); },
+                           distill_written, nullptr};
 
 // Does the stage's work, or takes it over from a run that has done it.
 void perform(Run& run, const Stage& stage, const std::string& inputs) {
@@ -64,7 +67,8 @@ void perform(Run& run, const Stage& stage, const std::string& inputs) {
   if (stage.sharing != nullptr) shared.emplace(run, stage, inputs);
   const std::optional<std::string> taken = shared ? shared->take_over() : std::nullopt;
   const std::string written = taken ? *taken : execute(run, stage);
-  run.ledger().finish(stage.name, written, seconds_since(start));
+  // What a stage took is what it took the run that did it: costs are compared, not who came first.
+  run.ledger().finish(stage.name, written, taken ? shared->seconds() : seconds_since(start));
   if (shared && !taken) shared->publish(written);
   run.set_output(stage.name, written);
   if (taken) {
@@ -93,7 +97,7 @@ const std::vector<Stage>& stages() {
       {"teacher_cache", "compute what the teacher says", caches_teacher, teacher_cache_inputs,
        [](const RunFiles& f) { return f.teacher_cache(); }, run_teacher_cache},
       {"distill", "train the student against the teacher", distils, distill_inputs,
-       [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training},
+       [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training, &kDistill},
       {"export", "write the Hugging Face folder", always, export_inputs,
        [](const RunFiles& f) { return f.exported() / "config.json"; }, run_export},
       {"eval", "measure teacher and students", evaluates, eval_inputs, [](const RunFiles& f) { return f.eval(); },

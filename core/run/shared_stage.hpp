@@ -27,7 +27,9 @@ class SharedStage {
   std::optional<std::string> take_over();
   // Names this run, whose ledger says by now that the stage has ended.
   void publish(const std::string& outputs) const;
-  const fs::path& maker() const { return maker_; }  // after take_over()
+  // After take_over(): who made it, and how long that took.
+  const fs::path& maker() const { return maker_; }
+  double seconds() const { return Ledger(RunFiles{maker_}).seconds(stage_.name); }
 
  private:
   Run& run_;

@@ -57,24 +57,18 @@ std::string run_correct(Run& run) {
 
 std::string correct_written(Run& run) { return run.teacher().digest(); }
 
-// The logs and checkpoints say more than the model: what was measured on the way, and how often.
 std::string correct_basis(Run& run) {
   Digest digest;
   if (!run.recipe().teacher.spec) digest.add(side_files_digest(run.given_teacher()));
-  if (!run.recipe().correct) return digest.hex();
-  const TrainBlock& block = *run.recipe().correct;
-  digest.add(fmt::format("{} {} {} {} {}", block.save_every, block.keep_last, block.eval_every, block.eval_windows,
-                         block.log_every));
-  if (block.eval_every > 0) digest.add(run.data_digest(DataPart::valid));
-  for (const fs::path& product : correct_products(run)) digest.add(product.string());
+  if (run.recipe().correct) digest.add(training_basis(run, *run.recipe().correct, "correct"));
   return digest.hex();
 }
 
 std::vector<fs::path> correct_products(const Run& run) {
   std::vector<fs::path> products = {relative(run, run.files().teacher())};
-  if (!run.recipe().correct) return products;
-  const TrainingFiles files = training_files(run, "correct");
-  for (const fs::path& path : {files.checkpoints, files.metrics, files.events}) products.push_back(relative(run, path));
+  if (run.recipe().correct) {
+    for (fs::path& path : training_products(run, "correct")) products.push_back(std::move(path));
+  }
   return products;
 }
 

@@ -43,6 +43,7 @@ std::string run_teacher_cache(Run& run);
 
 std::string distill_inputs(Run& run);
 std::string run_distill(Run& run);
+std::string distill_written(Run& run);
 
 std::string export_inputs(Run& run);
 std::string run_export(Run& run);

@@ -113,6 +113,22 @@ void discard_training(const Run& run, const std::string& stage) {
     fail("{}: cannot remove the checkpoints of another recipe; got {}", files.checkpoints.string(), error.message());
 }
 
+std::vector<fs::path> training_products(const Run& run, const std::string& stage) {
+  const TrainingFiles files = training_files(run, stage);
+  std::vector<fs::path> products;
+  for (const fs::path& path : {files.checkpoints, files.metrics, files.events}) products.push_back(relative(run, path));
+  return products;
+}
+
+std::string training_basis(Run& run, const TrainBlock& block, const std::string& stage) {
+  Digest digest;
+  digest.add(fmt::format("{} {} {} {} {}", block.save_every, block.keep_last, block.eval_every, block.eval_windows,
+                         block.log_every));
+  if (block.eval_every > 0) digest.add(run.data_digest(DataPart::valid));
+  for (const fs::path& product : training_products(run, stage)) digest.add(product.string());
+  return digest.hex();
+}
+
 Model starting_student(Run& run) {
   const bool pruned = !run.recipe().prune.empty();
   if (run.recipe().distill->init != "random") return Model(pruned ? run.student() : run.teacher(), run.compute());

@@ -37,6 +37,11 @@ TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& pla
 TrainingFiles training_files(const Run& run, const std::string& stage);
 void discard_training(const Run& run, const std::string& stage);
 
+// What of a training others may take over, and what decides its bytes beside training_digest: the logs and checkpoints
+// say more than the model, namely what was measured on the way, and how often.
+std::vector<fs::path> training_products(const Run& run, const std::string& stage);
+std::string training_basis(Run& run, const TrainBlock& block, const std::string& stage);
+
 // The model that [distill] starts from: the sliced student, or random weights of its shape as a control; without
 // [[prune]] the teacher's own shape. The digest names it without making it.
 Model starting_student(Run& run);

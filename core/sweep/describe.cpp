@@ -51,7 +51,7 @@ std::string match_text(const Sweep& sweep) {
     text += fmt::format("\nmatch{}: {} of {} ± {} %\n", under, matched.by, with_commas(std::llround(matched.target)),
                         matched.tolerance * 100.0);
     for (const auto& [arm, value] : matched.values)
-      text += fmt::format("  {:<16}{:>16}  {:+.2f} %\n", arm, with_commas(std::llround(value)),
+      text += fmt::format("  {:<24} {:>16}  {:+.2f} %\n", arm, with_commas(std::llround(value)),
                           100.0 * (value - matched.target) / matched.target);
   }
   return text;

@@ -114,7 +114,7 @@ std::string differences_text(const std::vector<Difference>& differences) {
         while (cut > 0 && (static_cast<unsigned char>(shown[cut]) & 0xC0U) == 0x80U) --cut;  // whole code points
         shown = shown.substr(0, cut) + " …";
       }
-      text += fmt::format("  {:<16}{}\n", arm, shown);
+      text += fmt::format("  {:<15} {}\n", arm, shown);
     }
   }
   return text;

@@ -32,11 +32,11 @@ class Examples(unittest.TestCase):
 
     def test_a_family_of_three_generations_ends_with_the_comparison(self):
         out, _ = self.run_example("08_family", "--small")
-        counts = {name: int(count.replace(",", "")) for name, count in re.findall(r"^(\w+) +[\d,]+ +([\d,]+) ", out, re.MULTILINE)}
+        counts = {name: int(count.replace(",", "")) for name, count in re.findall(r"^(\w+) +[\d,]+ +([\d,]+) +\d", out, re.MULTILINE)}
         self.assertAlmostEqual(counts["half"] / counts["teacher"], 0.5, delta=0.01)
         self.assertAlmostEqual(counts["quarter"] / counts["teacher"], 0.25, delta=0.01)
         self.assertEqual({counts["quarter_direct"], counts["quarter_direct_long"]}, {counts["quarter"]})
-        self.assertRegex(out, r"ends ahead.*\ndone\n$")
+        self.assertRegex(out, r"quarter_direct: starts .* of the damage repaired\)\.\ndone\n$")
 
     @unittest.skipUnless(HARNESS.exists(), "lm-evaluation-harness is not in build/lm_eval: run `bash examples/09_lm_eval/run.sh --small`")
     def test_the_harness_and_espalier_agree(self):

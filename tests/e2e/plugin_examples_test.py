@@ -124,7 +124,7 @@ class PluginExamples(unittest.TestCase):
                 recipe, other = f"examples/{folder}/{name}.toml", f"recipes/quickstart/{arm}.toml"
                 out = self.run_in("bash", "examples/compare.sh", recipe, other, "--", *options(SHORT_ARM))
                 table = out[out.rindex("\nrun ") :]
-                self.assertEqual(re.findall(rf"^({arm}|{name}) .* \d\.\d+", table, re.M), [arm, name])
+                self.assertEqual(re.findall(rf"^({arm}|{name}) +[\d,]+ .* \d\.\d+", table, re.M), [arm, name])
                 mine, built_in = self.resolved(f"runs/examples/{name}"), self.resolved(f"runs/quickstart/{arm}")
                 expected = ["name", "output", "plugins", *places]
                 self.assertEqual(sorted(differences(mine, built_in)), sorted(expected))

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/recipe/sweep_recipe.hpp"
 #include "support.hpp"
 
 using espalier::ComponentBlock;
@@ -143,9 +144,15 @@ TEST_CASE("every recipe of the repository reads, and reads back as the same") {
   for (const auto& file : files) {
     CAPTURE(file.string());
     espalier::Diagnostics diagnostics;
-    const Recipe recipe = espalier::parse_recipe(file, {}, diagnostics);
+    std::vector<Recipe> recipes;
+    if (espalier::read_text(file).find("\n[sweep]\n") == std::string::npos) {
+      recipes.push_back(espalier::parse_recipe(file, {}, diagnostics));
+    } else {
+      for (espalier::ArmRecipe& arm : espalier::parse_sweep(file, {}, diagnostics).arms)
+        recipes.push_back(std::move(arm.recipe));
+    }
     REQUIRE_MESSAGE(diagnostics.empty(), diagnostics.text());
-    check_round_trip(recipe);
+    for (const Recipe& recipe : recipes) check_round_trip(recipe);
   }
 }
 

@@ -199,7 +199,7 @@ TEST_CASE("mistakes in an arm are told at their place in the file, those around 
       "init, teacher or teacher_config; did you mean 'steps'?\n"
       "r.toml:9:26: error: prune has the wrong type; got a table; expected a list of tables [[prune]]\n"
       "r.toml:10:1: error: unknown key; got 'distil'; expected schema, name, extends, seed, output, plugins, teacher, "
-      "data, correct, score, prune, search, distill, eval, export, lock, sweep or teacher_cache; did you mean "
+      "data, correct, score, prune, search, distill, teacher_cache, eval, export, lock or sweep; did you mean "
       "'distill'?\n"
       "4 errors");
 }

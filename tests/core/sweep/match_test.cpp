@@ -100,7 +100,8 @@ TEST_CASE("arms that do not match are refused at their place, with what is neare
 
 TEST_CASE("a throughput that was measured once is not measured again") {
   const std::string text = "output = \"OUT\"\n" + kTeacher +
-                           "[sweep]\nmatch = { by = \"throughput\", tolerance = 1.0, batch = 1 }\n" + kDepth + kWidth;
+                           "[sweep]\nmatch = { by = \"throughput\", target = 1e9, tolerance = 1.0, batch = 1 }\n" +
+                           kDepth + kWidth;
   const espalier::test::TemporaryFolder folder;
   std::string placed = text;
   placed.replace(placed.find("OUT"), 3, (folder / "sweep").string());
