@@ -38,8 +38,8 @@ prune = [ { axis = "hidden", keep = 28, metric = { name = "activation" } }, { ax
 """
 
 
-def text_of(name, table, steps=24):
-    head = STUDENT.replace('"student"', f'"{name}"').replace('"runs/student"', f'"runs/{name}"')
+def text_of(name, table, steps=24, beside="runs"):
+    head = STUDENT.replace('"student"', f'"{name}"').replace('"runs/student"', f'"{beside}/{name}"')
     return head.replace("steps        = 24", f"steps        = {steps}") + table
 
 
@@ -63,9 +63,23 @@ class Sweeps(Workspace):
     def sweep_json(self, name="losses"):
         return json.loads((self.root / "runs" / name / "sweep.json").read_text())
 
-    def write(self, name, table, steps=24):
-        (self.root / f"{name}.toml").write_text(text_of(name, table, steps))
+    def write(self, name, table, steps=24, beside="runs"):
+        (self.root / f"{name}.toml").write_text(text_of(name, table, steps, beside))
         return f"{name}.toml"
+
+    def bytes_of(self, folder):
+        digests = sweep_digests(self.root / folder)
+        return {path: digest for path, digest in digests.items() if "/" in path}  # the sweep's own files name it
+
+    def comparison_of(self, folder):
+        """comparison.json without names of the folder and without times, which are all that may differ."""
+        self.assertTrue((self.root / folder / "report.html").exists())
+        comparison = json.loads((self.root / folder / "comparison.json").read_text())
+        comparison.pop("title")
+        for entry in (*comparison["arms"], *comparison["runs"]):
+            entry.pop("seconds")
+            entry.pop("folder", None)
+        return comparison
 
     def test_every_arm_and_seed_is_a_run_of_its_own(self):
         sweep = self.sweep_json()
@@ -162,17 +176,13 @@ class Sweeps(Workspace):
         self.assertEqual({k: v for k, v in before.items() if after.get(k) != v and k.name not in ("comparison.json", "report.html")}, {})
 
     def test_runs_at_once_give_the_same_bytes(self):
-        recipe = self.write("jobs", LOSSES)
+        recipe = self.write("jobs", LOSSES, beside="apart")  # another cache: nothing is there to be taken over
         done = self.run_program("sweep", recipe, "--jobs", 2, "--threads", 1)
         self.assertIn("(4 of 4)", done.stderr)
-        self.assertEqual(self.bytes_of("jobs"), self.bytes_of("losses"))
-
-    def bytes_of(self, name):
-        digests = sweep_digests(self.root / "runs" / name)
-        return {path: digest for path, digest in digests.items() if "/" in path}  # the sweep's own files name it
+        self.assertEqual(self.bytes_of("apart/jobs"), self.bytes_of("runs/losses"))
 
     def test_a_killed_sweep_goes_on(self):
-        recipe = self.write("killed", LOSSES)
+        recipe = self.write("killed", LOSSES, beside="killed")
         for moment in (0.7, 2.0, 3.5):
             child = subprocess.Popen(self.command("sweep", recipe, "--threads", 1, "--jobs", 2), cwd=self.root,
                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -180,8 +190,20 @@ class Sweeps(Workspace):
             child.send_signal(signal.SIGKILL)
             child.wait()
         self.run_program("sweep", recipe, "--threads", 1)
-        self.assertEqual({run["state"] for run in self.sweep_json("killed")["runs"]}, {"done"})
-        self.assertEqual(self.bytes_of("killed"), self.bytes_of("losses"))
+        self.assertEqual({run["state"] for run in json.loads((self.root / "killed/killed/sweep.json").read_text())["runs"]}, {"done"})
+        self.assertEqual(self.bytes_of("killed/killed"), self.bytes_of("runs/losses"))
+        self.assertEqual(self.comparison_of("killed/killed"), self.comparison_of("runs/losses"))
+
+    def test_a_distillation_that_another_sweep_has_done_is_taken_over(self):
+        recipe = self.write("later", LOSSES.replace('name = "label"', 'name = "other"'))
+        self.run_program("sweep", recipe, "--threads", 1)
+        for arm, maker in (("kl", "kl"), ("other", "label")):
+            self.assertRegex((self.root / f"runs/later/{arm}-seed2/log.txt").read_text(), rf"distill +taken over from runs/losses/{maker}-seed2")
+        expected = {name.replace("label-", "other-"): digest for name, digest in self.bytes_of("runs/losses").items()}
+        self.assertEqual(self.bytes_of("runs/later"), expected)
+        # What a run cost stays what it cost the one that did it.
+        seconds = [json.loads((self.root / f"runs/{sweep}/kl-seed1/timings.json").read_text())["distill"] for sweep in ("losses", "later")]
+        self.assertEqual(*seconds)
 
     def test_a_signal_stops_the_runs_where_they_can_go_on(self):
         recipe = self.write("stopped", LOSSES, steps=4000)
