@@ -49,6 +49,18 @@ void check_all(const std::vector<Arm>& arms) {
   }
 }
 
+// Arms that differ in how they train alone begin as one model: there is nothing to judge.
+bool is_one_model(const std::vector<Contrast>& contrasts) {
+  const auto is_zero = [](const std::vector<double>& sums) {
+    return std::all_of(sums.begin(), sums.end(), [](double sum) { return sum == 0.0; });
+  };
+  return std::all_of(contrasts.begin(), contrasts.end(), [&](const Contrast& contrast) {
+    return std::all_of(contrast.sample.strata.begin(), contrast.sample.strata.end(), [&](const Replicates& replicates) {
+      return std::all_of(replicates.sums.begin(), replicates.sums.end(), is_zero);
+    });
+  });
+}
+
 json verdicts_of(const std::vector<Arm>& arms, std::size_t baseline, const CompareOptions& options) {
   json verdicts = json::array();
   for (const Moment moment : {Moment::after, Moment::before}) {
@@ -57,7 +69,8 @@ json verdicts_of(const std::vector<Arm>& arms, std::size_t baseline, const Compa
       for (std::size_t j = 0; j < arms.size(); ++j) {
         if (i == j || (options.all_pairs ? j < i : i != baseline)) continue;
         std::vector<Contrast> contrasts = contrasts_of(arms[i], arms[j], moment);
-        if (!contrasts.empty()) pairs.push_back(std::move(contrasts));
+        if (contrasts.empty() || (moment == Moment::before && is_one_model(contrasts))) continue;
+        pairs.push_back(std::move(contrasts));
       }
     }
     for (const std::vector<Contrast>& contrasts : pairs) {
@@ -141,7 +154,7 @@ json compare(const std::vector<RunRef>& refs, const CompareOptions& options) {
                  {"match", options.sweep.is_object() ? options.sweep.value("match", json()) : json()},
                  {"failed", failed_of(runs)},
                  {"protocol", protocol},
-                 {"environment", environment_of(protocol)}};
+                 {"environment", environment_of(protocol, options.sweep)}};
   for (const Arm& arm : arms) result["arms"].push_back(arm_to_json(arm, options.level, options.speed));
   for (const RunRecord& run : runs) result["runs"].push_back(run_to_json(run));
   result["sentence"] = recovery_text(result["arms"]);

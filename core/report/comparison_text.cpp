@@ -101,16 +101,18 @@ std::string task_table(const json& comparison) {
   return "\n" + text_table(rows);
 }
 
-std::string shortened(const std::string& text) {
-  constexpr std::size_t kLongest = 44;
-  if (text.size() <= kLongest) return text;
-  std::size_t end = kLongest - 1;
+std::string shortened(const std::string& text, std::size_t longest) {
+  if (text.size() <= longest) return text;
+  std::size_t end = longest - 1;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not inside a character
   return text.substr(0, end) + "…";
 }
 
-// Where the recipes differ; a column for each arm that has a recipe.
+std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+
+// Where the recipes differ: a column for each arm that has a recipe; of keys with long values a line for each arm.
 std::string difference_table(const json& comparison) {
+  constexpr std::size_t kLongestCell = 24, kLongestLine = 120;
   const json& differences = comparison["differences"];
   if (!differences.is_array() || differences.empty()) return "";
   std::vector<std::string> arms;
@@ -118,17 +120,22 @@ std::string difference_table(const json& comparison) {
     const std::string name = arm["name"].get<std::string>();
     if (differences[0]["values"].contains(name)) arms.push_back(name);
   }
-  Rows rows = {{"what differs"}};
-  rows[0].insert(rows[0].end(), arms.begin(), arms.end());
+  Rows cells = {{"what differs"}};
+  cells[0].insert(cells[0].end(), arms.begin(), arms.end());
+  std::string lines;
   for (const json& difference : differences) {
-    std::vector<std::string> row = {difference["key"].get<std::string>()};
-    for (const std::string& arm : arms) {
-      const json value = difference["values"].value(arm, json("-"));
-      row.push_back(shortened(value.is_string() ? value.get<std::string>() : value.dump()));
+    const std::string key = difference["key"].get<std::string>();
+    std::vector<std::string> row = {key};
+    for (const std::string& arm : arms) row.push_back(text_of(difference["values"].value(arm, json("-"))));
+    if (std::all_of(row.begin(), row.end(), [&](const std::string& cell) { return cell.size() <= kLongestCell; })) {
+      cells.push_back(std::move(row));
+      continue;
     }
-    rows.push_back(std::move(row));
+    lines += "\n" + key + " differs\n";
+    for (std::size_t i = 0; i < arms.size(); ++i)
+      lines += fmt::format("  {:<15} {}\n", arms[i], shortened(row[i + 1], kLongestLine));
   }
-  return "\n" + text_table(rows);
+  return (cells.size() > 1 ? "\n" + text_table(cells) : "") + lines;
 }
 
 std::string sentences(const json& comparison) {

@@ -23,12 +23,13 @@ std::string processor() {
 
 }  // namespace
 
-nlohmann::json environment_of(const nlohmann::json& protocol) {
+nlohmann::json environment_of(const nlohmann::json& protocol, const nlohmann::json& sweep) {
   const bool measured = protocol.is_object() && protocol.contains("device");
   return {{"program", "espalier " ESPALIER_VERSION},
           {"torch", TORCH_VERSION},
           {"cpu", processor()},
-          {"threads", at::get_num_threads()},
+          {"threads",
+           sweep.is_object() && sweep.contains("threads") ? sweep["threads"] : nlohmann::json(at::get_num_threads())},
           {"device", measured ? protocol["device"] : nlohmann::json(nullptr)}};
 }
 

@@ -2,8 +2,11 @@
 // All models of a run on the same windows and choice tasks: the teacher, the student that training starts from, what
 // was exported, and where there are such the teacher before its correction and the model that taught in its place. Each
 // evaluation is kept in the cache that all runs share, and each task by itself.
+#include <ATen/Parallel.h>
+
 #include "core/base/digest.hpp"
 #include "core/base/error.hpp"
+#include "core/data/path_lock.hpp"
 #include "core/eval/evaluate.hpp"
 #include "core/eval/tasks.hpp"
 #include "core/model/counts.hpp"
@@ -45,12 +48,14 @@ class Subject {
 };
 
 std::string machine_key(const Run& run) {
-  return fmt::format("{} {} {}", c10::toString(run.compute().dtype), run.compute().device.str(), ESPALIER_VERSION);
+  return fmt::format("{} {} {} {}", c10::toString(run.compute().dtype), run.compute().device.str(),
+                     at::get_num_threads(), ESPALIER_VERSION);
 }
 
 // What `measure` says, unless it said so before under this key.
 json remembered(const Run& run, const std::string& key, const std::function<json()>& measure) {
   const fs::path cached = run.files().cache() / "eval" / (key + ".json");
+  const PathLock lock(cached);
   if (!fs::exists(cached)) write_json(cached, measure());
   return read_json(cached);
 }
@@ -79,6 +84,7 @@ json measured_data(Run& run, Subject& subject) {
   key.add(subject.digest()).add(run.data_digest(DataPart::valid));
   key.add(fmt::format("{} {} {}", options.windows, options.seq_length, machine_key(run)));
   const fs::path cached = run.files().cache() / "eval" / key.hex();
+  const PathLock lock(cached);  // runs that go on beside each other share a teacher: the second waits for its losses
   const fs::path numbers = cached.string() + ".json", losses = cached.string() + ".safetensors";
   std::optional<DocumentsFile> documents = cached_documents(losses);
   json result;

@@ -194,6 +194,26 @@ class Sweeps(Workspace):
         self.assertEqual(self.bytes_of("killed/killed"), self.bytes_of("runs/losses"))
         self.assertEqual(self.comparison_of("killed/killed"), self.comparison_of("runs/losses"))
 
+    def test_arms_that_begin_as_one_model_are_judged_at_the_end_alone(self):
+        comparison = json.loads((self.folder / "comparison.json").read_text())
+        self.assertEqual([(v["a"], v["b"], v["moment"]) for v in comparison["verdicts"]], [("kl", "label", "after")])
+        self.assertEqual(comparison["arms"][0]["before"], comparison["arms"][1]["before"])
+
+    def test_speed_is_measured_of_teacher_and_arms_in_one_run_and_kept(self):
+        self.run_program("sweep", self.write("speed", LOSSES.replace("[1, 2]", "[1]")), "--threads", 1)
+        compare = ("compare", "runs/speed", "--json")
+        options = ("--speed", "--repeats", 2, "--prompt-tokens", 8, "--new-tokens", 4, "--threads", 1)
+        measured = json.loads(self.run_program(*compare, *options).stdout)
+        speed = json.loads((self.root / "runs/speed/speed.json").read_text())
+        self.assertEqual([model["name"] for model in speed["models"]], ["teacher:teacher", "kl", "label"])
+        self.assertEqual(speed["protocol"]["prompt_tokens"], 8)
+        for entry, model in zip((measured["teachers"][0], *measured["arms"]), speed["models"], strict=True):
+            for number in ("time_to_first_token_ms", "prefill_tokens_per_s", "decode_tokens_per_s", "peak_bytes"):
+                self.assertGreater(entry["speed"][number], 0)
+                self.assertEqual(entry["speed"][number], model[number])
+        self.assertEqual(json.loads(self.run_program(*compare).stdout), measured)
+        self.assertIn("time_to_first_token_ms", (self.root / "runs/speed/report.html").read_text())
+
     def test_a_distillation_that_another_sweep_has_done_is_taken_over(self):
         recipe = self.write("later", LOSSES.replace('name = "label"', 'name = "other"'))
         self.run_program("sweep", recipe, "--threads", 1)
