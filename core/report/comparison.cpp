@@ -51,14 +51,8 @@ void check_all(const std::vector<Arm>& arms) {
 
 // Arms that differ in how they train alone begin as one model: there is nothing to judge.
 bool is_one_model(const std::vector<Contrast>& contrasts) {
-  const auto is_zero = [](const std::vector<double>& sums) {
-    return std::all_of(sums.begin(), sums.end(), [](double sum) { return sum == 0.0; });
-  };
-  return std::all_of(contrasts.begin(), contrasts.end(), [&](const Contrast& contrast) {
-    return std::all_of(contrast.sample.strata.begin(), contrast.sample.strata.end(), [&](const Replicates& replicates) {
-      return std::all_of(replicates.sums.begin(), replicates.sums.end(), is_zero);
-    });
-  });
+  return std::all_of(contrasts.begin(), contrasts.end(),
+                     [](const Contrast& contrast) { return contrast.is_one_model(); });
 }
 
 json verdicts_of(const std::vector<Arm>& arms, std::size_t baseline, const CompareOptions& options) {

@@ -120,6 +120,16 @@ json number(const std::optional<std::size_t>& value) { return value ? json(*valu
 
 }  // namespace
 
+bool Contrast::is_one_model() const {
+  const auto is_zero = [](const std::vector<double>& sums) {
+    return std::all_of(sums.begin(), sums.end(), [](double sum) { return sum == 0.0; });
+  };
+  const auto says_nothing = [&](const Replicates& replicates) {
+    return std::all_of(replicates.sums.begin(), replicates.sums.end(), is_zero);
+  };
+  return !sample.strata.empty() && std::all_of(sample.strata.begin(), sample.strata.end(), says_nothing);
+}
+
 std::vector<Contrast> contrasts_of(const Arm& a, const Arm& b, Moment moment) {
   const auto left = with_losses(a, moment, nullptr), right = with_losses(b, moment, nullptr);
   if (left.empty() || right.empty()) return {};

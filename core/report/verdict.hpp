@@ -25,6 +25,7 @@ struct Contrast {
   std::size_t teachers = 1;
   bool general = false;  // teachers are the replicates: the statement is about teachers that were not tried, too
   std::optional<double> bits_per_nat;  // bits per byte ÷ nats per token, on these data
+  bool is_one_model() const;           // no document tells a from b
 };
 
 // What there is to say about two arms at a moment: nothing where either has no losses by document; with two teachers or

@@ -92,6 +92,9 @@ std::string verdict_text(const Contrast& contrast, const Judgement& judgement) {
   const Outcome outcome = judgement.outcome();
   const std::string when = contrast.moment == Moment::before ? "before distillation, " : "";
   const std::string whom = teachers_of(contrast);
+  if (contrast.is_one_model()) {
+    return fmt::format("{}{} and {} are one model{} ({})", when, contrast.a, contrast.b, whom, sizes_of(contrast));
+  }
   if (!judgement.low) {
     return fmt::format("{}{} and {} differ by {} nats per token{} ({}: too few for an interval)", when, contrast.a,
                        contrast.b, with_minus(judgement.difference, 4), whom, sizes_of(contrast));

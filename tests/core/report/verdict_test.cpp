@@ -81,6 +81,14 @@ TEST_CASE("an undecided verdict says what would be needed") {
         "documents); neither more seeds nor more documents alone would do");
 }
 
+TEST_CASE("arms whose recipes come to the same model are said to be one") {
+  Contrast same = contrast(2, 3);
+  same.sample.strata = {{1.0, {{0.0, 0.0, 0.0}, {0.0, 0.0, 0.0}}}};
+  CHECK(verdict_text(same, judged(0.0, 0.0)) == "width and depth are one model (2 seeds × 3 documents)");
+  same.sample.strata[0].sums[1][2] = 1e-9;
+  CHECK(verdict_text(same, judged(0.0, 0.0)).find("cannot be told apart") != std::string::npos);
+}
+
 TEST_CASE("teachers, corrected comparisons, unpaired seeds and models without a seed are said") {
   Contrast these = contrast(3, 412);
   these.teachers = 2;
