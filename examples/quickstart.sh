@@ -39,6 +39,6 @@ for arm in width depth random; do
   $espalier run recipes/quickstart/$arm.toml --set output=$runs/$arm "${student_options[@]}" "$@"
 done
 
-$espalier compare $runs/teacher $runs/width $runs/depth $runs/random
+$espalier compare --baseline width $runs/teacher $runs/width $runs/depth $runs/random
 printf '\nexported models:\n'
 printf '  %s\n' $runs/{teacher,width,depth,random}/export
