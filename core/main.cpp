@@ -5,6 +5,7 @@
 #include "core/base/crash.hpp"
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
+#include "core/base/memory.hpp"
 #include "core/base/strings.hpp"
 #include "core/cli/command_line.hpp"
 
@@ -37,6 +38,7 @@ int dispatch(const Arguments& arguments) {
 // Exit codes: 0 done, 1 environment, 2 the user's recipe or command line.
 int main(int argc, char** argv) {
   report_crashes();
+  keep_freed_memory();
   try {
     return dispatch(Arguments(argv + 1, argv + argc));
   } catch (const RecipeError& error) {

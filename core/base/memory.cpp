@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/memory.hpp"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,6 +25,13 @@ std::int64_t physical_memory_bytes() {
     if (file >> limit && limit > 0) return std::min(all, limit);
   }
   return all;
+}
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  mallopt(M_TRIM_THRESHOLD, 128 << 20);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // set as well: setting either stops the library from adapting both
+#endif
 }
 
 }  // namespace espalier

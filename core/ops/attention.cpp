@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <optional>
+#include <utility>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <torch/csrc/autograd/custom_function.h>
 
+#include "core/ops/cpu_attention.hpp"
+#include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
 namespace espalier {
@@ -32,11 +39,110 @@ at::Tensor attention_to_past(const at::Tensor& q, const at::Tensor& k, const at:
   return at::scaled_dot_product_attention(beside, k, v, mask).view(q.sizes());
 }
 
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+cpu::AttentionShape shape_of(const at::Tensor& q, const at::Tensor& k, std::int64_t sliding_window) {
+  const std::int64_t positions = q.size(2);
+  return {q.size(0),
+          q.size(1),
+          k.size(1),
+          positions,
+          q.size(3),
+          sliding_window > 0 ? sliding_window : positions,
+          1.0 / std::sqrt(static_cast<double>(q.size(3)))};
+}
+
+template <class T>
+cpu::Heads<const T> read(const at::Tensor& x) {
+  return {x.const_data_ptr<T>(), x.stride(0), x.stride(1), x.stride(2)};
+}
+template <class T>
+cpu::Heads<T> write(at::Tensor& x) {
+  return {x.mutable_data_ptr<T>(), x.stride(0), x.stride(1), x.stride(2)};
+}
+
+// (B, N, T, D) as a view of (B, T, N, D): a token's heads stand beside each other, where the next product wants them.
+at::Tensor tokens_first(const at::Tensor& like) {
+  return at::empty({like.size(0), like.size(2), like.size(1), like.size(3)}, like.options()).transpose(1, 2);
+}
+
+at::Tensor with_rows(const at::Tensor& x) { return x.stride(3) == 1 || x.size(3) == 1 ? x : x.contiguous(); }
+
+template <class T>
+void forward_tasks(const cpu::AttentionShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                   at::Tensor& out, at::Tensor& lse) {
+  const auto queries = read<T>(q), keys = read<T>(k), values = read<T>(v);
+  const auto result = write<T>(out);
+  T* const normalizers = lse.mutable_data_ptr<T>();
+  at::parallel_for(0, shape.batch * shape.heads, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task)
+      cpu::attention(shape, task, queries, keys, values, result, normalizers);
+  });
+}
+
+template <class T>
+void backward_tasks(const cpu::AttentionShape& shape, const variable_list& saved, const at::Tensor& dout,
+                    variable_list& gradients) {
+  const auto q = read<T>(saved[0]), k = read<T>(saved[1]), v = read<T>(saved[2]), out = read<T>(saved[3]);
+  const T* const lse = saved[4].const_data_ptr<T>();
+  const auto theirs = read<T>(dout);
+  const auto dq = write<T>(gradients[0]), dk = write<T>(gradients[1]), dv = write<T>(gradients[2]);
+  at::parallel_for(0, shape.batch * shape.groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task)
+      cpu::attention_backward(shape, task, q, k, v, out, lse, theirs, dq, dk, dv);
+  });
+}
+
+// → the result and ln Σ e^score (B, N, T).
+std::pair<at::Tensor, at::Tensor> cpu_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                              std::int64_t sliding_window) {
+  const cpu::AttentionShape shape = shape_of(q, k, sliding_window);
+  at::Tensor out = tokens_first(q), lse = at::empty({shape.batch, shape.heads, shape.positions}, q.options());
+  if (q.scalar_type() == at::kFloat) {
+    forward_tasks<float>(shape, with_rows(q), with_rows(k), with_rows(v), out, lse);
+  } else {
+    forward_tasks<double>(shape, with_rows(q), with_rows(k), with_rows(v), out, lse);
+  }
+  return {out, lse};
+}
+
+class CpuAttention : public torch::autograd::Function<CpuAttention> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            std::int64_t sliding_window) {
+    auto [out, lse] = cpu_forward(q, k, v, sliding_window);
+    ctx->save_for_backward({q, k, v, out, lse});
+    ctx->saved_data["sliding_window"] = sliding_window;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    refuse_second_derivative();
+    variable_list saved = ctx->get_saved_variables();
+    for (std::size_t i = 0; i < 3; ++i) saved[i] = with_rows(saved[i]);
+    const cpu::AttentionShape shape = shape_of(saved[0], saved[1], ctx->saved_data["sliding_window"].toInt());
+    const at::Tensor dout = with_rows(grads[0]);
+    variable_list gradients{tokens_first(saved[0]), tokens_first(saved[1]), tokens_first(saved[2])};
+    if (dout.scalar_type() == at::kFloat) {
+      backward_tasks<float>(shape, saved, dout, gradients);
+    } else {
+      backward_tasks<double>(shape, saved, dout, gradients);
+    }
+    gradients.emplace_back();
+    return gradients;
+  }
+};
+
 }  // namespace
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t sliding_window) {
   const std::int64_t positions = q.size(2);
   if (k.size(2) != positions) return attention_to_past(q, k, v, sliding_window);
+  if (has_fused_kernel(q) && q.numel() > 0) {
+    const bool train = wants_grad(q) || wants_grad(k) || wants_grad(v);
+    return train ? CpuAttention::apply(q, k, v, sliding_window) : cpu_forward(q, k, v, sliding_window).first;
+  }
   const bool grouped = q.size(1) != k.size(1);
   if (sliding_window <= 0 || positions <= sliding_window) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true, std::nullopt, grouped);

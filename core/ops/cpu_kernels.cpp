@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ops/cpu_kernels.hpp"
 
-#include <bit>
 #include <cmath>
-#include <utility>
 
-// Each loop is written once, as an always-inlined body, and instantiated inside functions that may use AVX2 or AVX-512.
-#define ESPALIER_BODY inline __attribute__((always_inline))
+#include "core/ops/cpu_simd.hpp"
 
 namespace espalier::cpu {
 namespace {
-
-// e^x to about 2 ulp: x = n·ln 2 + r, e^r by a polynomial, 2^n by the exponent's bits. |x| ≤ 87.
-ESPALIER_BODY float exp_of(float x) {
-  constexpr float kRound = 12582912.0F;  // 1.5·2^23: adding it rounds to an integer
-  const float n = (x * 1.44269504F + kRound) - kRound;
-  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
-  float p = 1.9875691500e-4F;
-  p = p * r + 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  return p * std::bit_cast<float>((static_cast<std::int32_t>(n) + 127) << 23);
-}
-ESPALIER_BODY double exp_of(double x) { return std::exp(x); }
 
 // Beyond ±87 the sigmoid is 0 or 1 to float precision, and e^-x would leave the range.
 template <class T>
@@ -151,40 +132,6 @@ struct Rotate {
     }
   }
 };
-
-template <class Kernel, class... Args>
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma"))) void with_avx512(Args... args) {
-  Kernel::run(args...);
-}
-
-template <class Kernel, class... Args>
-__attribute__((target("avx2,fma"))) void with_avx2(Args... args) {
-  Kernel::run(args...);
-}
-
-enum class Width { base, avx2, avx512 };
-
-Width detect() {
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw")) {
-    return Width::avx512;
-  }
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? Width::avx2 : Width::base;
-}
-
-template <class Kernel, class... Args>
-void run(Args... args) {
-  static const Width width = detect();
-  switch (width) {
-    case Width::avx512:
-      return with_avx512<Kernel>(args...);
-    case Width::avx2:
-      return with_avx2<Kernel>(args...);
-    case Width::base:
-      return Kernel::run(args...);
-  }
-}
 
 }  // namespace
 

@@ -2,8 +2,10 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <doctest/doctest.h>
 
+#include "core/ops/cpu_simd.hpp"
 #include "core/ops/ops.hpp"
 #include "gradcheck.hpp"
 
@@ -97,5 +99,48 @@ TEST_CASE("attention stays finite when scores are huge") {
   const Inputs in = random(2, 2, 40, 8);
   for (const std::int64_t window : {0, 4}) {
     CHECK(attention(in.q * 1e15, in.k * 1e15, in.v, window).isfinite().all().item<bool>());
+  }
+}
+
+TEST_CASE("long sequences, windows beyond a tile and any head size agree with the definition on every vector width") {
+  const cpu::Width widest = cpu::width();
+  for (const cpu::Width width : {cpu::Width::base, cpu::Width::avx2, cpu::Width::avx512}) {
+    if (width > widest) continue;  // this CPU lacks it
+    cpu::width() = width;
+    CAPTURE(static_cast<int>(width));
+    for (const auto& [positions, head_dim, window] :
+         {std::tuple{600, 32, 0}, std::tuple{600, 20, 290}, std::tuple{531, 65, 33}, std::tuple{64, 128, 0}}) {
+      const auto gradients = [&](const auto& f) {
+        at::manual_seed(7);
+        const Inputs in = random(4, 2, positions, head_dim);
+        const at::Tensor q = in.q.detach().requires_grad_(), k = in.k.detach().requires_grad_(),
+                         v = in.v.detach().requires_grad_();
+        const at::Tensor y = f(q, k, v, window);
+        std::vector<at::Tensor> all = torch::autograd::grad({(y * at::randn(y.sizes())).sum()}, {q, k, v});
+        all.push_back(y.detach());
+        return all;
+      };
+      // Sums of up to 600 float32 products and as many exponentials in another order.
+      const auto ours = gradients(attention), same = gradients(plain);
+      for (std::size_t i = 0; i < ours.size(); ++i) CHECK(difference(ours[i], same[i]) < 5e-5);
+    }
+  }
+  cpu::width() = widest;
+}
+
+TEST_CASE("a token's attention has the same bytes whatever follows it, and on any number of threads") {
+  at::manual_seed(8);
+  const Inputs in = random(4, 2, 700, 24);
+  const auto first = [](const at::Tensor& x, std::int64_t count) { return x.narrow(2, 0, count); };
+  const int threads = at::get_num_threads();
+  for (const std::int64_t window : {0, 100}) {
+    const at::Tensor all = attention(in.q, in.k, in.v, window);
+    for (const std::int64_t count : {5, 33, 299}) {
+      CHECK(
+          at::equal(attention(first(in.q, count), first(in.k, count), first(in.v, count), window), first(all, count)));
+    }
+    at::set_num_threads(threads == 1 ? 2 : 1);
+    CHECK(at::equal(attention(in.q, in.k, in.v, window), all));
+    at::set_num_threads(threads);
   }
 }
