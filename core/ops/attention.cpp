@@ -71,13 +71,13 @@ at::Tensor with_rows(const at::Tensor& x) { return x.stride(3) == 1 || x.size(3)
 
 template <class T>
 void forward_tasks(const cpu::AttentionShape& shape, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                   at::Tensor& out, at::Tensor& lse) {
+                   at::Tensor& out, at::Tensor& normalizer) {
   const auto queries = read<T>(q), keys = read<T>(k), values = read<T>(v);
   const auto result = write<T>(out);
-  T* const normalizers = lse.mutable_data_ptr<T>();
+  T* const kept = normalizer.mutable_data_ptr<T>();
   at::parallel_for(0, shape.batch * shape.heads, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task)
-      cpu::attention(shape, task, queries, keys, values, result, normalizers);
+      cpu::attention(shape, task, queries, keys, values, result, kept);
   });
 }
 
@@ -85,34 +85,34 @@ template <class T>
 void backward_tasks(const cpu::AttentionShape& shape, const variable_list& saved, const at::Tensor& dout,
                     variable_list& gradients) {
   const auto q = read<T>(saved[0]), k = read<T>(saved[1]), v = read<T>(saved[2]), out = read<T>(saved[3]);
-  const T* const lse = saved[4].const_data_ptr<T>();
+  const T* const normalizer = saved[4].const_data_ptr<T>();
   const auto theirs = read<T>(dout);
   const auto dq = write<T>(gradients[0]), dk = write<T>(gradients[1]), dv = write<T>(gradients[2]);
   at::parallel_for(0, shape.batch * shape.groups, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task)
-      cpu::attention_backward(shape, task, q, k, v, out, lse, theirs, dq, dk, dv);
+      cpu::attention_backward(shape, task, q, k, v, out, normalizer, theirs, dq, dk, dv);
   });
 }
 
-// → the result and ln Σ e^score (B, N, T).
+// → the result and the normalizer (B, N, T) of each query.
 std::pair<at::Tensor, at::Tensor> cpu_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                               std::int64_t sliding_window) {
   const cpu::AttentionShape shape = shape_of(q, k, sliding_window);
-  at::Tensor out = tokens_first(q), lse = at::empty({shape.batch, shape.heads, shape.positions}, q.options());
+  at::Tensor out = tokens_first(q), normalizer = at::empty({shape.batch, shape.heads, shape.positions}, q.options());
   if (q.scalar_type() == at::kFloat) {
-    forward_tasks<float>(shape, with_rows(q), with_rows(k), with_rows(v), out, lse);
+    forward_tasks<float>(shape, with_rows(q), with_rows(k), with_rows(v), out, normalizer);
   } else {
-    forward_tasks<double>(shape, with_rows(q), with_rows(k), with_rows(v), out, lse);
+    forward_tasks<double>(shape, with_rows(q), with_rows(k), with_rows(v), out, normalizer);
   }
-  return {out, lse};
+  return {out, normalizer};
 }
 
 class CpuAttention : public torch::autograd::Function<CpuAttention> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                             std::int64_t sliding_window) {
-    auto [out, lse] = cpu_forward(q, k, v, sliding_window);
-    ctx->save_for_backward({q, k, v, out, lse});
+    auto [out, normalizer] = cpu_forward(q, k, v, sliding_window);
+    ctx->save_for_backward({q, k, v, out, normalizer});
     ctx->saved_data["sliding_window"] = sliding_window;
     return out;
   }

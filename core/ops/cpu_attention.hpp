@@ -24,17 +24,19 @@ struct AttentionShape {
   double scale = 1.0;       // of the products of queries and keys
 };
 
-// out = softmax(scale · q kᵀ) v of one head; lse (positions) = ln Σ e^score, which the backward pass needs.
-// `task` is sequence · heads + head.
+// out = softmax(scale · q kᵀ) v of one head; normalizer (positions) = ln Σ e^(scale · q·k) / scale, which the backward
+// pass needs: in the units of the products, so that the difference to the largest is exact however large they are.
+// `task` is sequence · heads + head; normalizer is that of the whole batch.
 template <class T>
 void attention(const AttentionShape& shape, std::int64_t task, const Heads<const T>& q, const Heads<const T>& k,
-               const Heads<const T>& v, const Heads<T>& out, T* lse);
+               const Heads<const T>& v, const Heads<T>& out, T* normalizer);
 
 // dq of the heads of one group, and dk, dv of the group, from dout; overwritten. `task` is sequence · groups + group;
-// lse is that of the whole batch.
+// normalizer is that of the whole batch.
 template <class T>
 void attention_backward(const AttentionShape& shape, std::int64_t task, const Heads<const T>& q,
-                        const Heads<const T>& k, const Heads<const T>& v, const Heads<const T>& out, const T* lse,
-                        const Heads<const T>& dout, const Heads<T>& dq, const Heads<T>& dk, const Heads<T>& dv);
+                        const Heads<const T>& k, const Heads<const T>& v, const Heads<const T>& out,
+                        const T* normalizer, const Heads<const T>& dout, const Heads<T>& dq, const Heads<T>& dk,
+                        const Heads<T>& dv);
 
 }  // namespace espalier::cpu
