@@ -5,8 +5,11 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
 #include <cmath>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "core/base/error.hpp"
 #include "core/forward/kv_cache.hpp"
@@ -15,11 +18,14 @@ namespace espalier {
 
 namespace {
 
+at::Tensor norm_of(Norm kind, double eps, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                   const at::Tensor& kept) {
+  return kind == Norm::rms ? rms_norm(x, weight, eps, kept) : layer_norm_1p(x, weight, bias, eps, kept);
+}
+
 at::Tensor norm(const ModelSpec& spec, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                 Hooks* hooks) {
-  const at::Tensor kept = hooks != nullptr ? hooks->kept_hidden() : at::Tensor();
-  if (spec.norm == Norm::rms) return rms_norm(x, weight, spec.norm_eps, kept);
-  return layer_norm_1p(x, weight, bias, spec.norm_eps, kept);
+  return norm_of(spec.norm, spec.norm_eps, x, weight, bias, hooks != nullptr ? hooks->kept_hidden() : at::Tensor());
 }
 
 at::Tensor tapped(Hooks* hooks, Tap tap, std::int64_t layer, const at::Tensor& x) {
@@ -30,6 +36,25 @@ at::Tensor residual(Hooks* hooks, std::int64_t layer, const at::Tensor& x) {
   return hooks != nullptr ? hooks->into_residual(layer, x) : x;
 }
 
+// The layer's norm of the stream, times each of the block's matrices.
+Tensors normed_products(const ModelSpec& spec, std::int64_t layer, const Weights& weights, Role norm_role,
+                        Role norm_bias, const std::vector<std::pair<Role, Role>>& products, const at::Tensor& hidden,
+                        Hooks* hooks, Recompute recompute) {
+  const at::Tensor &weight = weights[norm_role], &bias = weights[norm_bias];
+  Tensors results;
+  if (recompute == Recompute::cheap && hooks == nullptr) {
+    Tensors matrices, biases;
+    for (const auto& [matrix, added] : products) matrices.push_back(weights[matrix]), biases.push_back(weights[added]);
+    const auto again = [kind = spec.norm, eps = spec.norm_eps](const Tensors& of) {
+      return norm_of(kind, eps, of[0], of[1], of[2], {});
+    };
+    return affine_of_recomputed(again, {hidden, weight, bias}, matrices, biases);
+  }
+  const at::Tensor x = tapped(hooks, Tap::norm_output, layer, norm(spec, hidden, weight, bias, hooks));
+  for (const auto& [matrix, added] : products) results.push_back(affine(x, weights[matrix], weights[added]));
+  return results;
+}
+
 // (B, T, heads × D) → (B, heads, T, D)
 at::Tensor split_heads(const at::Tensor& x, std::int64_t heads, std::int64_t head_dim) {
   return x.view({x.size(0), x.size(1), heads, head_dim}).transpose(1, 2);
@@ -38,13 +63,14 @@ at::Tensor split_heads(const at::Tensor& x, std::int64_t heads, std::int64_t hea
 }  // namespace
 
 at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache) {
+                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache, Recompute recompute) {
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
-  const at::Tensor x = tapped(hooks, Tap::norm_output, layer,
-                              norm(spec, hidden, weights[Role::attn_norm], weights[Role::attn_norm_bias], hooks));
-  at::Tensor q = split_heads(affine(x, weights[Role::q], weights[Role::q_bias]), shape.heads(), shape.head_dim);
-  at::Tensor k = split_heads(affine(x, weights[Role::k], weights[Role::k_bias]), shape.kv_groups, shape.head_dim);
-  at::Tensor v = split_heads(affine(x, weights[Role::v], weights[Role::v_bias]), shape.kv_groups, shape.head_dim);
+  const Tensors qkv = normed_products(spec, layer, weights, Role::attn_norm, Role::attn_norm_bias,
+                                      {{Role::q, Role::q_bias}, {Role::k, Role::k_bias}, {Role::v, Role::v_bias}},
+                                      hidden, hooks, recompute);
+  at::Tensor q = split_heads(qkv[0], shape.heads(), shape.head_dim);
+  at::Tensor k = split_heads(qkv[1], shape.kv_groups, shape.head_dim);
+  at::Tensor v = split_heads(qkv[2], shape.kv_groups, shape.head_dim);
   const at::Tensor kept = hooks != nullptr ? hooks->kept_head(layer) : at::Tensor();
   if (spec.qk_norm) {
     q = rms_norm(q, weights[Role::q_norm], spec.norm_eps, kept);
@@ -66,29 +92,39 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
 }
 
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
-                     Hooks* hooks) {
-  const at::Tensor x = tapped(hooks, Tap::norm_output, layer,
-                              norm(spec, hidden, weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks));
-  at::Tensor up = affine(x, weights[Role::up], weights[Role::up_bias]);
-  at::Tensor inner;
-  if (spec.gated) {
-    const at::Tensor gate =
-        tapped(hooks, Tap::pre_activation, layer, affine(x, weights[Role::gate], weights[Role::gate_bias]));
-    inner = mlp_activation(spec.activation, gate, tapped(hooks, Tap::up_output, layer, up));
-  } else {
-    up = tapped(hooks, Tap::pre_activation, layer, tapped(hooks, Tap::up_output, layer, up));
-    inner = mlp_activation(spec.activation, up, {});
+                     Hooks* hooks, Recompute recompute) {
+  std::vector<std::pair<Role, Role>> roles{{Role::up, Role::up_bias}};
+  if (spec.gated) roles.emplace_back(Role::gate, Role::gate_bias);
+  const Tensors products =
+      normed_products(spec, layer, weights, Role::mlp_norm, Role::mlp_norm_bias, roles, hidden, hooks, recompute);
+  const at::Tensor up = tapped(hooks, Tap::up_output, layer, products[0]);
+  const at::Tensor before = tapped(hooks, Tap::pre_activation, layer, spec.gated ? products[1] : up);
+  const at::Tensor factor = spec.gated ? up : at::Tensor();
+  if (recompute == Recompute::cheap && hooks == nullptr) {
+    const auto again = [kind = spec.activation](const Tensors& of) { return mlp_activation(kind, of[0], of[1]); };
+    return affine_of_recomputed(again, {before, factor}, {weights[Role::down]}, {weights[Role::down_bias]})[0];
   }
-  inner = tapped(hooks, Tap::fc2_input, layer, inner);
+  const at::Tensor inner = tapped(hooks, Tap::fc2_input, layer, mlp_activation(spec.activation, before, factor));
   return residual(hooks, layer, affine(inner, weights[Role::down], weights[Role::down_bias]));
 }
 
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache) {
+                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache, Recompute recompute) {
+  if (recompute == Recompute::layers && hooks == nullptr && cache == nullptr) {
+    Tensors inputs(weights.by_role.begin(), weights.by_role.end());
+    inputs.push_back(hidden);
+    // The spec outlives the graph: it is the model's, whose weights the graph holds.
+    const auto again = [&spec, layer, rotary](const Tensors& of) {
+      Weights same;
+      std::copy(of.begin(), of.end() - 1, same.by_role.begin());
+      return decoder_layer(spec, layer, same, rotary, of.back(), nullptr);
+    };
+    return recomputed(again, inputs);
+  }
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
   at::Tensor x = hidden;
-  if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks, cache);
-  if (shape.mlp) x = x + mlp_block(spec, layer, weights, x, hooks);
+  if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute);
+  if (shape.mlp) x = x + mlp_block(spec, layer, weights, x, hooks, recompute);
   return x;
 }
 

@@ -7,6 +7,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/forward/recompute.hpp"
 #include "core/model/parameter.hpp"
 #include "core/ops/ops.hpp"
 
@@ -48,13 +49,16 @@ class KvCache;
 
 // hidden (B, T, H) → (B, T, H). The blocks give what is added to the residual stream, the layer the stream after both.
 // `rotary` begins with the positions of `hidden`. `hooks` may be nullptr. With a `cache`, `hidden` is a chunk behind
-// the tokens in it: it attends to them too, and its keys and values are put into the cache.
+// the tokens in it: it attends to them too, and its keys and values are put into the cache. `recompute` is for
+// training; with hooks or a cache nothing is made again.
 at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr);
+                           const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr,
+                           Recompute recompute = Recompute::none);
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
-                     Hooks* hooks);
+                     Hooks* hooks, Recompute recompute = Recompute::none);
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
-                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr);
+                         const at::Tensor& hidden, Hooks* hooks, KvCache* cache = nullptr,
+                         Recompute recompute = Recompute::none);
 // What the layer's first block sees of the stream, (B, T, H); undefined for a layer without blocks.
 at::Tensor entry_norm(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
                       Hooks* hooks);

@@ -71,7 +71,7 @@ using Features = std::map<Feature, at::Tensor>;
 // tokens (B, T) → hidden states after the final norm (B, T, H). Whole layers, all in one go. Fills `features`; keys
 // outside the model stay undefined.
 at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks = nullptr,
-                         Features* features = nullptr);
+                         Features* features = nullptr, Recompute recompute = Recompute::none);
 at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) → (…, V)
 
 // -log p of each label: hidden (N, H), labels (N) int64 → (N) float32. Logits exist for a chunk of rows at a time.

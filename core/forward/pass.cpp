@@ -41,7 +41,8 @@ class FeatureTaker {
 
 }  // namespace
 
-at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks, Features* features) {
+at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks, Features* features,
+                         Recompute recompute) {
   const ModelSpec& spec = weights.spec();
   const Weights outer = weights.outer();
   RotaryCache tables(spec, tokens.size(1), weights.compute());
@@ -54,7 +55,7 @@ at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks*
       const at::Tensor normed = entry_norm(spec, layer, at_hand, hidden, hooks);
       if (normed.defined()) taker.norm(normed);
     }
-    hidden = decoder_layer(spec, layer, at_hand, tables.of_layer(layer), hidden, hooks);
+    hidden = decoder_layer(spec, layer, at_hand, tables.of_layer(layer), hidden, hooks, nullptr, recompute);
     taker.after_layer(layer, hidden);
   }
   hidden = final_norm(spec, outer, hidden, hooks);

@@ -5,11 +5,14 @@
 
 #include <ATen/Context.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mm.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/ops/cpu_product.hpp"
 #include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
@@ -56,6 +59,25 @@ at::Tensor onednn(const at::Tensor& x, const at::Tensor& weight, const std::opti
   return op.call(x, weight, bias, "none", c10::List<std::optional<at::Scalar>>(), "");
 }
 
+// A weight's gradient, aᵀ · b with a given as a view of a matrix that lies the other way: oneDNN would turn it around
+// first. Results beyond a core's cache are its business again.
+bool is_small_gradient(const at::Tensor& a, const at::Tensor& b) {
+  constexpr std::int64_t kMost = 512 * 512;
+  return a.dim() == 2 && b.dim() == 2 && a.stride(0) == 1 && a.stride(1) == a.size(0) && b.is_contiguous() &&
+         a.size(0) * b.size(1) <= kMost;
+}
+
+void small_gradient(const at::Tensor& a, const at::Tensor& b, at::Tensor& out, bool add) {
+  const std::int64_t rows = b.size(0), m = a.size(0), n = b.size(1);
+  const float *left = a.const_data_ptr<float>(), *right = b.const_data_ptr<float>();
+  float* const result = out.mutable_data_ptr<float>();
+  at::parallel_for(0, (n + cpu::kProductColumns - 1) / cpu::kProductColumns, 1,
+                   [&](std::int64_t begin, std::int64_t end) {
+                     for (std::int64_t task = begin; task < end; ++task)
+                       cpu::transposed_product(left, right, result, rows, m, n, task * cpu::kProductColumns, add);
+                   });
+}
+
 class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
@@ -71,7 +93,7 @@ class OnednnLinear : public torch::autograd::Function<OnednnLinear> {
     const at::Tensor &x = saved[0], &weight = saved[1], dy = grads[0].contiguous();
     variable_list result(3);
     if (ctx->needs_input_grad(0)) result[0] = onednn(dy, weight.t());
-    if (ctx->needs_input_grad(1)) result[1] = onednn(dy.t(), x.t());
+    if (ctx->needs_input_grad(1)) result[1] = product(dy.t(), x);
     if (ctx->saved_data["has_bias"].toBool() && ctx->needs_input_grad(2)) result[2] = dy.sum(0);
     return result;
   }
@@ -92,11 +114,18 @@ at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
   if (!use_onednn(a, b) || wants_grad(a) || wants_grad(b)) return at::mm(a, b);
+  if (is_small_gradient(a, b)) {
+    at::Tensor out = at::empty({a.size(0), b.size(1)}, b.options());
+    small_gradient(a, b, out, false);
+    return out;
+  }
   return onednn(a, b.t());
 }
 
 void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
-  if (use_onednn(a, b)) {  // it has no form that writes into a tensor
+  if (use_onednn(a, b) && is_small_gradient(a, b) && out.is_contiguous()) {
+    small_gradient(a, b, out, accumulate);
+  } else if (use_onednn(a, b)) {  // it has no form that writes into a tensor
     accumulate ? out.add_(onednn(a, b.t())) : out.copy_(onednn(a, b.t()));
   } else {
     accumulate ? out.addmm_(a, b) : at::mm_out(out, a, b);
