@@ -258,7 +258,7 @@ class Session {
     Features theirs = features_.wanted_of_teacher(), ours = features_.wanted_of_student();
     CachedRows teacher = teacher_rows(first, tokens, theirs);
     at::AutoGradMode grad_mode(true);
-    const at::Tensor hidden = hidden_states(*job_.student, tokens, nullptr, &ours);
+    const at::Tensor hidden = hidden_states(*job_.student, tokens, nullptr, &ours, plan_.recompute);
     std::vector<double> losses;
     std::vector<at::Tensor> roots, gradients;
     if (!job_.losses.empty()) {

@@ -27,6 +27,7 @@ struct TrainPlan {
   std::int64_t eval_every = 0;  // steps; 0: never
   std::int64_t log_every = 1;
   std::int64_t head_chunk = 0;  // rows of logits at a time; 0: from the vocabulary
+  Recompute recompute = Recompute::none;
   // L = L_logits + α · L_features with α = L_logits / L_features of each micro-batch, a number without a gradient
   // (Minitron, arXiv 2407.14679, section 3): both kinds move the student alike, whatever their units. The terms'
   // weights act inside the two sums. α is 0 where a sum is not above 0. Needs losses of both kinds.

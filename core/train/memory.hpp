@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a training step needs, from the shapes alone: before a weight is read, and to be refused where it cannot fit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/forward/model.hpp"
+
+namespace espalier {
+
+struct TrainShape {
+  ModelSpec student;
+  std::optional<ModelSpec> teacher;  // whose weights are in memory; nothing: no loss asks it
+  bool teacher_runs = true;          // its layers are run; false: a cache has what it says, and the head alone is asked
+  std::int64_t micro_batch = 1, seq_length = 1;
+  std::int64_t head_chunk = 0;   // rows of logits at a time
+  std::int64_t dtype_bytes = 4;  // of weights and activations
+  Recompute recompute = Recompute::none;
+  std::int64_t ranks = 1;  // that share the optimizer's state
+};
+
+// Bytes of tensors, by what they are for. What LibTorch and the program take for themselves comes on top.
+struct TrainMemory {
+  std::int64_t teacher = 0;      // weights
+  std::int64_t student = 0;      // weights
+  std::int64_t gradients = 0;    // float32
+  std::int64_t optimizer = 0;    // two moments, and float32 masters of narrower weights: this rank's share
+  std::int64_t activations = 0;  // kept for the backward pass, at its start
+  std::int64_t head = 0;         // a chunk of logits of both sides and their gradient, in float32
+  std::int64_t working = 0;      // what comes on top at the step's worst moment
+  std::int64_t total() const { return teacher + student + gradients + optimizer + activations + head + working; }
+};
+
+TrainMemory train_memory(const TrainShape& shape);
+
+// Largest micro-batch, a divisor of `global_batch`, with which the step fits `limit` bytes; 0: none does.
+std::int64_t fitting_micro_batch(TrainShape shape, std::int64_t global_batch, std::int64_t limit);
+
+// "1.2 GB (weights 100 MB + 400 MB of the teacher, gradients …)"
+std::string to_text(const TrainMemory& memory);
+
+}  // namespace espalier
