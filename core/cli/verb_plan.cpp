@@ -12,6 +12,7 @@
 #include "core/run/stages.hpp"
 #include "core/run/teacher_cache.hpp"
 #include "core/run/training_check.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 
@@ -103,10 +104,12 @@ int verb_plan(const Arguments& arguments) {
   if (line.json()) {
     nlohmann::json json = plan_to_json(plan, element, run.recipe().data.seq_length);
     if (run.recipe().teacher_cache) json["teacher_cache"] = teacher_cache_plan(run);
+    json["training_memory"] = training_memory_json(run, plan.student);
     print_json(json);
     return 0;
   }
-  std::cout << table(plan, element, run.recipe().data.seq_length) << training_lines(run);
+  std::cout << table(plan, element, run.recipe().data.seq_length) << training_lines(run)
+            << training_memory_lines(run, plan.student);
   for (const std::string& note : compatibility_notes(plan.student)) std::cout << "note: " << note << "\n";
   return 0;
 }

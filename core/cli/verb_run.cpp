@@ -12,6 +12,7 @@
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/training_check.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 
@@ -38,7 +39,9 @@ int run_up_to(const char* verb, const std::string& last, const Arguments& argume
   Run run(std::move(loaded.recipe), *loaded.registry, open_device(line.device()));
   // Sizes that no axis can give, metrics that cannot score theirs, and losses that do not suit the models are told
   // before anything heavy.
-  check_training(run, plan_from_config(run).student);
+  const ModelSpec student = plan_from_config(run).student;
+  check_training(run, student);
+  check_training_memory(run, student);
   check_jobs(run);
   if (line.has("dry-run")) {
     std::cout << resolved_recipe(run.recipe(), run.registry()) << "\n" << describe_pipeline(run.recipe(), last);

@@ -47,6 +47,7 @@ void visit_fields(V& v, TrainBlock& train, bool distills) {
   v.optional("steps", train.steps, at_least(1));
   v("global_batch", train.global_batch, 32, at_least(1));
   v("micro_batch", train.micro_batch, 1, at_least(1));
+  v("recompute", train.recompute, "none", one_of({"none", "cheap", "layers"}));
   v.losses("losses", train.losses);
   v("balance", train.balance, "fixed", one_of({"fixed", "dynamic"}));
   v.component("scheduler", train.scheduler, "scheduler");

@@ -156,6 +156,7 @@ class RecipeReader {
     visit_fields(reader, train, std::string_view(key) == "distill");
     reader.finish();
     train.seq_length = data.seq_length;
+    train.micro_batch_where = reader.where("micro_batch");
     train.balance_where = reader.where("balance");
     train.teacher_where = reader.where("teacher");
     train.prune_from_where = reader.where("prune_from");

@@ -70,12 +70,13 @@ struct TrainBlock {
   OptimizerBlock optimizer;
   double clip_grad = 1.0;
   std::int64_t save_every = 0, keep_last = 0, eval_every = 0, eval_windows = 0, log_every = 0;
-  std::string balance;  // "fixed": the weights alone; "dynamic": losses on features count as much as those on logits
-  std::string init;     // [distill] only: "pruned", or "random" for a control of the same shape
-  fs::path teacher;     // [distill] only: a teacher that is not the model which is pruned; empty: [teacher]
+  std::string recompute;  // in the backward pass, to the same bits: "none", "cheap" (norms, activations), "layers"
+  std::string balance;    // "fixed": the weights alone; "dynamic": losses on features count as much as those on logits
+  std::string init;       // [distill] only: "pruned", or "random" for a control of the same shape
+  fs::path teacher;       // [distill] only: a teacher that is not the model which is pruned; empty: [teacher]
   fs::path teacher_config;  // its config.json, as in [teacher]
   std::string prune_from;   // [correct] only: "corrected", or "original": what [[prune]] scores and cuts
-  Where balance_where, teacher_where, prune_from_where;
+  Where micro_batch_where, balance_where, teacher_where, prune_from_where;
   std::int64_t total_steps() const;  // the smallest number that sees at least `tokens`
   std::int64_t tokens_per_step() const { return global_batch * seq_length; }
 };

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/eval/evaluate.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 
@@ -29,6 +30,7 @@ TrainPlan plan_of(const TrainBlock& block, const std::string& label) {
   plan.steps = block.total_steps();
   plan.global_batch = block.global_batch;
   plan.micro_batch = block.micro_batch;
+  plan.recompute = recompute_of(block);
   plan.seq_length = block.seq_length;
   plan.beta1 = block.optimizer.beta1;
   plan.beta2 = block.optimizer.beta2;

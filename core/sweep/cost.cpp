@@ -8,15 +8,14 @@
 #include "core/run/ledger.hpp"
 #include "core/run/scores.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 namespace {
 
 // The program with LibTorch and the plugins, before any model.
 constexpr std::int64_t kProgram = std::int64_t{320} << 20;
-constexpr std::int64_t kFloat = 4;        // bytes; everything is computed in float32 on the CPU
-constexpr std::int64_t kTrained = 16;     // bytes for each parameter: weight, gradient, two moments
-constexpr std::int64_t kHeadRows = 1024;  // of logits at a time, at most (kd_head.hpp)
+constexpr std::int64_t kFloat = 4;  // bytes; everything is computed in float32 on the CPU
 
 double as_real(std::int64_t number) { return static_cast<double>(number); }
 
@@ -31,17 +30,6 @@ std::int64_t activation_bytes(const ModelSpec& spec, std::int64_t rows) {
   return rows * elements * kFloat;
 }
 
-std::int64_t head_bytes(const ModelSpec& spec, std::int64_t rows) {
-  return std::min(rows, kHeadRows) * spec.vocab * kFloat * 4;
-}
-
-bool needs_teacher(const TrainBlock& block, const Run& run) {
-  return std::any_of(block.losses.begin(), block.losses.end(), [&](const LossBlock& entry) {
-    const Loss loss = run.registry().loss(*entry.loss, run.host());
-    return loss.on_features || loss.on_logits->needs_teacher();
-  });
-}
-
 class Prediction {
  public:
   Prediction(const Recipe& recipe, const Registry& registry)
@@ -54,6 +42,8 @@ class Prediction {
     if (recipe_.correct) train(*recipe_.correct, teacher_, recipe_.teacher.spec ? nullptr : &teacher_);
     const ModelSpec distill_teacher = recipe_.distill ? run_.distill_teacher_spec() : teacher_;
     if (recipe_.distill) train(*recipe_.distill, student_, &distill_teacher);
+    for (const auto& [table, shape] : training_shapes(run_, student_, run_.compute()))
+      cost_.memory = std::max(cost_.memory, train_memory(shape).total());
     score();
     evaluate();
     cost_.memory += kProgram;
@@ -67,18 +57,11 @@ class Prediction {
 
   void train(const TrainBlock& block, const ModelSpec& student, const ModelSpec* teacher) {
     const std::int64_t tokens = block.total_steps() * block.tokens_per_step();
-    const std::int64_t rows = block.micro_batch * block.seq_length;
-    std::int64_t memory =
-        count(student, kTrained, 1).bytes + activation_bytes(student, rows) + head_bytes(student, rows);
     cost_.training_flops += as_real(tokens) * 3.0 * forward(student, block.seq_length);
-    if (teacher != nullptr && needs_teacher(block, run_)) {
+    if (teacher != nullptr && needs_teacher(run_, block))
       cost_.training_flops += as_real(tokens) * forward(*teacher, block.seq_length);
-      memory += head_bytes(*teacher, rows);
-    }
-    if (teacher != nullptr) memory += count(*teacher, kFloat, 1).bytes;
     cost_.training_tokens += tokens;
     cost_.training_steps += block.total_steps();
-    cost_.memory = std::max(cost_.memory, memory);
   }
 
   void score() {

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/run/training_memory.hpp"
+
+#include <algorithm>
+
+#include <c10/core/CachingDeviceAllocator.h>
+#include <nlohmann/json.hpp>
+
+#include "core/base/memory.hpp"
+#include "core/base/strings.hpp"
+#include "core/train/kd_head.hpp"
+
+namespace espalier {
+namespace {
+
+// The program with LibTorch and the plugins, before any model.
+constexpr std::int64_t kProgram = std::int64_t{320} << 20;
+
+TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& student,
+                    const std::optional<ModelSpec>& teacher, Compute compute) {
+  TrainShape shape;
+  shape.student = student;
+  if (needs_teacher(run, block)) shape.teacher = teacher;
+  shape.micro_batch = block.micro_batch;
+  shape.seq_length = block.seq_length;
+  shape.head_chunk = default_head_chunk(student.vocab, compute.device);
+  shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
+  shape.recompute = recompute_of(block);
+  return shape;
+}
+
+std::int64_t available_bytes(at::Device device) {
+  if (device.is_cpu()) return physical_memory_bytes() - kProgram;
+  return static_cast<std::int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
+}
+
+void check(const TrainBlock& block, const std::string& table, const TrainShape& shape, std::int64_t limit,
+           Diagnostics& diagnostics) {
+  const TrainMemory memory = train_memory(shape);
+  if (memory.total() <= limit) return;
+  TrainShape smaller = shape;
+  std::string expected;
+  const auto offer = [&](const char* recompute) {
+    const std::int64_t fits = fitting_micro_batch(smaller, block.global_batch, limit);
+    if (fits == 0 || !expected.empty()) return;
+    expected = fmt::format("micro_batch = {}{}", fits, recompute);
+  };
+  offer("");
+  for (const auto& [recompute, text] : {std::pair{Recompute::cheap, " with recompute = \"cheap\""},
+                                        std::pair{Recompute::layers, " with recompute = \"layers\""}}) {
+    smaller.recompute = recompute;
+    if (recompute > shape.recompute) offer(text);
+  }
+  if (expected.empty()) expected = "more memory, or more ranks to share the optimizer's state: no micro-batch fits";
+  diagnostics.error(block.micro_batch_where, table,
+                    fmt::format("a training step does not fit {} of memory", human_bytes(static_cast<double>(limit))),
+                    to_text(memory), expected);
+}
+
+}  // namespace
+
+Recompute recompute_of(const TrainBlock& block) {
+  if (block.recompute == "layers") return Recompute::layers;
+  return block.recompute == "cheap" ? Recompute::cheap : Recompute::none;
+}
+
+bool needs_teacher(const Run& run, const TrainBlock& block) {
+  return std::any_of(block.losses.begin(), block.losses.end(), [&](const LossBlock& entry) {
+    const Loss loss = run.registry().loss(*entry.loss, run.host());
+    return loss.on_features || loss.on_logits->needs_teacher();
+  });
+}
+
+std::map<std::string, TrainShape> training_shapes(const Run& run, const ModelSpec& student, Compute compute) {
+  const Recipe& recipe = run.recipe();
+  std::map<std::string, TrainShape> shapes;
+  const ModelSpec given = run.teacher_spec();
+  if (recipe.correct) {
+    const std::optional<ModelSpec> before = recipe.teacher.spec ? std::nullopt : std::optional(given);
+    shapes["correct"] = shape_of(run, *recipe.correct, given, before, compute);
+  }
+  if (recipe.distill) {
+    TrainShape& shape = shapes["distill"] =
+        shape_of(run, *recipe.distill, student, run.distill_teacher_spec(), compute);
+    shape.teacher_runs = !recipe.teacher_cache;
+  }
+  return shapes;
+}
+
+void check_training_memory(const Run& run, const ModelSpec& student) {
+  Diagnostics diagnostics;
+  const std::int64_t limit = available_bytes(run.compute().device);
+  for (const auto& [table, shape] : training_shapes(run, student, run.compute())) {
+    check(table == "correct" ? *run.recipe().correct : *run.recipe().distill, table, shape, limit, diagnostics);
+  }
+  diagnostics.throw_if_any();
+}
+
+std::string training_memory_lines(const Run& run, const ModelSpec& student) {
+  std::string text;
+  for (const auto& [where, compute] : {std::pair{"float32 on the CPU", Compute{at::kFloat, at::kCPU}},
+                                       std::pair{"bfloat16 on a GPU", Compute{at::kBFloat16, at::kCUDA}}}) {
+    for (const auto& [table, shape] : training_shapes(run, student, compute))
+      text += fmt::format("{}: memory of a step in {}: {}\n", table, where, to_text(train_memory(shape)));
+  }
+  return text;
+}
+
+nlohmann::json training_memory_json(const Run& run, const ModelSpec& student) {
+  nlohmann::json json;
+  for (const auto& [dtype, compute] : {std::pair{"float32", Compute{at::kFloat, at::kCPU}},
+                                       std::pair{"bfloat16", Compute{at::kBFloat16, at::kCUDA}}}) {
+    for (const auto& [table, shape] : training_shapes(run, student, compute)) {
+      const TrainMemory memory = train_memory(shape);
+      json[table][dtype] = {{"bytes", memory.total()},       {"student", memory.student},
+                            {"teacher", memory.teacher},     {"gradients", memory.gradients},
+                            {"optimizer", memory.optimizer}, {"activations", memory.activations},
+                            {"head", memory.head},           {"working", memory.working}};
+    }
+  }
+  return json;
+}
+
+}  // namespace espalier

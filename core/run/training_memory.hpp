@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The memory of [correct] and [distill], from the specs alone.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "core/run/run.hpp"
+#include "core/train/memory.hpp"
+
+namespace espalier {
+
+Recompute recompute_of(const TrainBlock& block);
+bool needs_teacher(const Run& run, const TrainBlock& block);  // does a loss compare with one?
+
+// What each table's step needs where it computes as `compute` says, by the table's name.
+std::map<std::string, TrainShape> training_shapes(const Run& run, const ModelSpec& student, Compute compute);
+
+// Throws RecipeError at micro_batch, with the largest that would do, when a step cannot fit the device of the run.
+void check_training_memory(const Run& run, const ModelSpec& student);
+
+// For `espalier plan`: in float32 on the CPU, in bfloat16 on a GPU.
+std::string training_memory_lines(const Run& run, const ModelSpec& student);
+nlohmann::json training_memory_json(const Run& run, const ModelSpec& student);
+
+}  // namespace espalier
