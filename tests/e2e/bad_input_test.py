@@ -53,6 +53,15 @@ class BadInput(Workspace):
         self.assertRegex(error, r"bad.toml:\d+:8: error: \[prune\] keep of axis 'heads' is not a size it can give; got 3; "
                                 r"expected a multiple of 2 up to 4 \(nearest: 2, 4\)")
 
+    def test_a_training_step_that_cannot_fit_is_refused_with_the_micro_batch_that_would(self):
+        # Kept for the backward pass: megabytes for each sequence, times a million.
+        text = STUDENT.replace("micro_batch  = 2", "micro_batch  = 1048576").replace("global_batch = 4", "global_batch = 1048576")
+        self.assertNotEqual(text, STUDENT)
+        error = self.refused(2, "run", self.recipe(text))
+        self.assertRegex(error, r"bad\.toml:\d+:\d+: error: \[distill\] a training step does not fit [\d.]+ GB of memory; got [\d.]+ [GT]B \(weights ")
+        self.assertRegex(error, r"expected micro_batch = \d+\n")
+        self.assertFalse((self.root / "runs/student").exists())
+
     def test_a_damaged_checkpoint_is_refused_before_anything_is_written(self):
         shutil.copytree(self.root / "runs/teacher/export", self.root / "damaged")
         weights = self.root / "damaged/model.safetensors"
