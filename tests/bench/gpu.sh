@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Everything that is timed on a GPU, beside its peers, in one run: set-up, build, the tests on the GPU, then whole distillation steps.
+#
+#   bash tests/bench/gpu.sh [PAIR ...]     PAIR: 3b-1b, 8b-4.5b or 12b-8b (tests/bench/gpu/shapes.py); without one all that fit
+#
+# PYTHON names the interpreter of the peers (default .venv/bin/python). torch.compile and Liger need packages that the set-up does not
+# install (networkx, jinja2, triton, liger-kernel); a peer that is missing is said to be so.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+pairs=("$@")
+[ ${#pairs[@]} -gt 0 ] || pairs=(3b-1b 8b-4.5b 12b-8b)
+
+bash tests/run.sh --device cuda -R '^cuda'
+espalier=build/dev/espalier
+"$espalier" doctor
+nvidia-smi --query-gpu=name,memory.total,driver_version,clocks.sm,power.limit --format=csv,noheader
+for pair in "${pairs[@]}"; do
+  printf '\n== %s\n' "$pair"
+  "${PYTHON:-.venv/bin/python}" tests/bench/gpu/step.py "$espalier" "$pair" || printf '%s: could not be measured\n' "$pair"
+done

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Whole distillation steps of published shapes with random weights: this program beside transformers, in turns, on one device.
+
+    tests/bench/gpu/step.py build/dev/espalier PAIR [--device cuda] [--steps 60] [--peers eager,compile,liger,liger-cudnn] [--settings cheap,none]
+
+PAIR: tiny (a check of this script, on any device), 3b-1b, 8b-4.5b or 12b-8b (shapes.py). Every program trains the same student from the same
+weights on tokens of the same kind, in bfloat16 over float32 masters on a GPU. Prints tokens per second (median after ten steps), the ratio
+to each peer, model FLOPs utilisation against 989 TFLOP/s (causal attention counted by half), and peak memory beside what the plan says.
+A peer that is not installed or runs out of memory is said to be so.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+
+from shapes import PAIRS
+
+HERE, PEAK_FLOPS, WARM_UP = Path(__file__).parent, 989e12, 10
+
+
+def make_teacher(folder, shape, device):
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(hidden_size=shape.hidden, intermediate_size=shape.ffn, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
+                         num_key_value_heads=shape.groups, head_dim=shape.head_dim, vocab_size=shape.vocab, tie_word_embeddings=shape.tied,
+                         max_position_embeddings=8192, dtype=torch.bfloat16)
+    torch.manual_seed(1)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device(device):
+        LlamaForCausalLM(config).save_pretrained(folder)
+    torch.set_default_dtype(torch.float32)
+
+
+def recipe(root, pair, steps, recompute):
+    cuts = "".join(f'[[prune]]\naxis = "{axis}"\nkeep = {keep}\nmetric = {{ name = "{"position" if axis == "layers" else "random"}" }}\n' for axis, keep in pair.cuts)
+    return f"""schema = 1
+name = "bench"
+output = "{root}/{recompute}/run"  # each setting has a cache of its own: nothing is taken over
+[teacher]
+path = "{root}/teacher"
+[data]
+train = [ "{root}/tokens.bin" ]
+token_type = "int32"
+seq_length = {pair.length}
+[score]
+samples = 1
+{cuts}[distill]
+steps = {steps}
+global_batch = {pair.global_batch}
+micro_batch = {pair.micro_batch}
+recompute = "{recompute}"
+losses = [ {{ name = "kl" }} ]
+scheduler = {{ name = "constant", peak = 1e-5 }}
+save_every = 0
+eval_every = 0
+log_every = 1
+"""
+
+
+def ours(program, root, pair, steps, device, recompute):
+    file = root / f"{recompute}.toml"
+    file.write_text(recipe(root, pair, steps, recompute))
+    subprocess.run([program, "distill", file, "--device", device, "--log-level", "warning"], check=True, stdout=subprocess.DEVNULL)
+    lines = [json.loads(line) for line in (root / recompute / "run" / "metrics.jsonl").read_text().splitlines()]
+    plan = json.loads(subprocess.run([program, "plan", file, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    predicted = plan["training_memory"]["distill"]["bfloat16" if device == "cuda" else "float32"]["bytes"]
+    return {"rates": [line["tokens_per_s"] for line in lines[WARM_UP:]], "losses": [line["loss"] for line in lines],
+            "peak_bytes": lines[-1].get("peak_device_bytes", lines[-1]["peak_rss"]), "predicted_bytes": predicted}
+
+
+def peer(name, root, student, pair, steps, device):
+    how, _, attention = name.partition("-")
+    command = [sys.executable, HERE / "step_hf.py", how, root / "teacher", student, root / "tokens.bin", pair.length, pair.micro_batch, pair.global_batch, steps, device]
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "ATTENTION": attention})
+    if done.returncode != 0:
+        return {"failed": done.stderr.strip().splitlines()[-1][:120] if done.stderr.strip() else f"exit code {done.returncode}"}
+    result = json.loads(done.stdout)
+    tokens = pair.global_batch * pair.length
+    return {"rates": [tokens / s for s in result["seconds"][WARM_UP:]], "losses": result["losses"], "peak_bytes": result["peak_bytes"]}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program", type=Path)
+    parser.add_argument("pair", choices=PAIRS)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--peers", default="eager,compile,liger,liger-cudnn")
+    parser.add_argument("--settings", default="cheap,none")
+    options = parser.parse_args()
+    pair, settings = PAIRS[options.pair], options.settings.split(",")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        make_teacher(root / "teacher", pair.teacher, options.device)
+        count = (options.steps + 1) * pair.global_batch * pair.length
+        numpy.random.default_rng(1).integers(0, pair.teacher.vocab, count, dtype=numpy.int32).tofile(root / "tokens.bin")
+        program = options.program.resolve()
+        results = {f"ours, recompute {s}": ours(program, root, pair, options.steps, options.device, s) for s in settings}
+        for name in options.peers.split(","):
+            results[name] = peer(name, root, root / settings[0] / "run" / "student", pair, options.steps, options.device)
+    table(options, pair, results)
+
+
+def table(options, pair, results):
+    best = max(statistics.median(r["rates"]) for name, r in results.items() if name.startswith("ours"))
+    print(f"{options.pair}, {options.device}, {pair.length} tokens, micro-batch {pair.micro_batch} of {pair.global_batch}, {options.steps} steps")
+    print(f"{'':>24} {'tokens/s':>10} {'ours/this':>10} {'MFU':>7} {'peak GB':>8} {'plan GB':>8} {'last loss':>10}")
+    for name, result in results.items():
+        if "failed" in result:
+            print(f"{name:>24} failed: {result['failed']}")
+            continue
+        rate = statistics.median(result["rates"])
+        plan = f"{result['predicted_bytes'] / 1e9:8.2f}" if "predicted_bytes" in result else f"{'':>8}"
+        print(f"{name:>24} {rate:10.0f} {best / rate:9.2f}x {100 * rate * pair.flops_per_token() / PEAK_FLOPS:6.1f}% {result['peak_bytes'] / 1e9:8.2f} {plan}"
+              f" {result['losses'][-1]:10.5f}")
+
+
+main()
