@@ -58,7 +58,7 @@ std::vector<Finding> examine() {
   findings.push_back(
       {"tokenizers", tokenizers.empty() ? "found" : "missing (only the byte tokenizer works)", tokenizers});
   const std::string cuda = cuda_problem();
-  findings.push_back({"CUDA", cuda.empty() ? "ready" : "not usable (--device cpu works)", cuda});
+  findings.push_back({"CUDA", cuda.empty() ? cuda_description() : "not usable (--device cpu works)", cuda});
   return findings;
 }
 
