@@ -4,11 +4,9 @@
 #include <algorithm>
 
 #include <ATen/ops/empty.h>
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
 
 #include "core/cuda/kernels.hpp"
+#include "core/cuda/place.hpp"
 #include "core/ops/adamw_numbers.hpp"
 #include "espalier/sdk/error.hpp"
 
@@ -32,20 +30,6 @@ void* written(const at::Tensor& x) { return x.defined() ? x.mutable_data_ptr() :
 const float* floats(const at::Tensor& x) { return static_cast<const float*>(read(x)); }
 float* floats_written(const at::Tensor& x) { return static_cast<float*>(written(x)); }
 
-// The device of a call and the stream that its caller works on.
-class Place {
- public:
-  explicit Place(const at::Tensor& x)
-      : guard_(x.device()), stream_(c10::cuda::getCurrentCUDAStream(x.device().index())) {}
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-  Stream stream() const { return stream_.stream(); }
-
- private:
-  c10::cuda::CUDAGuard guard_;
-  c10::cuda::CUDAStream stream_;
-};
-
 void norm_of(const NormCall& call) {
   const Place place(call.x);
   const std::int64_t width = call.x.size(-1);
@@ -64,7 +48,7 @@ void norm_of(const NormCall& call) {
         .mean = floats_written(call.mean),
         .rstd = floats_written(call.rstd)},
        place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void norm_backward_of(const NormBackwardCall& call) {
@@ -90,7 +74,7 @@ void norm_backward_of(const NormBackwardCall& call) {
                  .dbias = written(call.dbias),
                  .partial = floats_written(partial)},
                 place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 int function_of(Activation activation) { return activation == Activation::silu ? 0 : 1; }
@@ -104,7 +88,7 @@ void activation_of(const ActivationCall& call) {
             .up = read(call.up),
             .y = written(call.y)},
            place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void activation_backward_of(const ActivationBackwardCall& call) {
@@ -118,7 +102,7 @@ void activation_backward_of(const ActivationBackwardCall& call) {
                      .dgate = written(call.dgate),
                      .dup = written(call.dup)},
                     place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void rotate_of(const RotateCall& call) {
@@ -137,7 +121,7 @@ void rotate_of(const RotateCall& call) {
           .y = written(call.y),
           .sign = static_cast<float>(call.sign)},
          place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void kl_rows_of(const KlRows& call) {
@@ -158,7 +142,7 @@ void kl_rows_of(const KlRows& call) {
            .kl = floats_written(call.kl),
            .ce = floats_written(call.ce)},
           place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void adamw_of(const AdamWUpdate& update) {
@@ -183,7 +167,7 @@ void adamw_of(const AdamWUpdate& update) {
          .second = written(update.second),
          .factor = floats(update.factor)},
         place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void statistics_of(const StatisticsCall& call) {
@@ -199,7 +183,7 @@ void statistics_of(const StatisticsCall& call) {
               .partial = floats_written(partial),
               .out = static_cast<double*>(written(call.out))},
              place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void square_sum_of(const SquareSumCall& call) {
@@ -207,7 +191,7 @@ void square_sum_of(const SquareSumCall& call) {
   const at::Tensor partial = at::empty({kSquareBlocks}, call.x.options().dtype(at::kDouble).requires_grad(false));
   square_sum(number_of(call.x), read(call.x), call.x.numel(), static_cast<double*>(written(partial)),
              floats_written(call.out), place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 void gather_of(const GatherCall& call) {
@@ -223,7 +207,7 @@ void gather_of(const GatherCall& call) {
   for (std::int64_t d = 0; d < call.dim; ++d) gathered.outer *= call.x.size(d);
   for (std::int64_t d = call.dim + 1; d < call.x.dim(); ++d) gathered.inner *= call.x.size(d);
   gather(gathered, place.stream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  place.launched();
 }
 
 }  // namespace
