@@ -7,9 +7,12 @@
 #include <cstring>
 
 #include "core/base/error.hpp"
+#include "core/base/log.hpp"
 #include "core/base/modules.hpp"
 #include "core/base/strings.hpp"
 #include "core/ops/device_module.hpp"
+#include "core/ops/operators.hpp"
+#include "core/run/gpu_settings.hpp"
 
 namespace espalier {
 namespace {
@@ -70,6 +73,8 @@ std::string cuda_problem() {
   }
 }
 
+std::string cuda_module() { return find_module(kModule).string(); }
+
 std::string cuda_description() { return ready_kernels().description(); }
 
 Compute open_device(const std::string& name) {
@@ -77,7 +82,11 @@ Compute open_device(const std::string& name) {
   if (name != "cuda")
     reject("--device: unknown device; got '{}'; expected 'cpu' or 'cuda'{}", name, did_you_mean(name, {"cpu", "cuda"}));
   if (const std::string problem = cuda_problem(); !problem.empty()) fail("--device cuda: {}", problem);
-  register_device_kernels(at::kCUDA, ready_kernels().kernels);
+  const DeviceModule& module = ready_kernels();
+  const std::string settings = settle_gpu(wanted_attention());
+  register_device_kernels(at::kCUDA, module.kernels);
+  offer_operators();
+  spdlog::info("{}; {}", module.description(), settings);
   return {at::kBFloat16, at::Device(at::kCUDA, 0)};
 }
 

@@ -18,6 +18,9 @@ std::string cuda_problem();
 // The GPU and what the kernels were compiled for, in one line; when cuda_problem() is "".
 std::string cuda_description();
 
+// The file of the module with the kernels, or "" when it was not built.
+std::string cuda_module();
+
 // <torch>/lib, where this process got LibTorch from.
 fs::path torch_library_folder();
 
