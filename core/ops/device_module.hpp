@@ -18,10 +18,10 @@ struct DeviceModule {
   std::uint32_t kernels_size;  // sizeof(DeviceKernels) of the module's source
   const char* stamp;
   const DeviceKernels* kernels;
-  // Why no device can be used, or "".
-  std::string (*problem)();
-  // The device and what the module was compiled for, in one line.
-  std::string (*description)();
+  // Why device `index` cannot be used, or "".
+  std::string (*problem)(int index);
+  // That device and what the module was compiled for, in one line.
+  std::string (*description)(int index);
 };
 
 inline constexpr const char* kDeviceModuleSymbol = "espalier_device_module";

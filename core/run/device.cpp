@@ -48,10 +48,10 @@ const DeviceModule& open_kernels() {
   return module;
 }
 
-// The module, with a device that can be used. Throws Error that says what is missing.
-const DeviceModule& ready_kernels() {
+// The module, with a GPU that can be used. Throws Error that says what is missing.
+const DeviceModule& ready_kernels(int index) {
   const DeviceModule& module = open_kernels();
-  if (const std::string problem = module.problem(); !problem.empty()) fail("{}", problem);
+  if (const std::string problem = module.problem(index); !problem.empty()) fail("{}", problem);
   if (!at::hasCUDA()) fail("LibTorch finds no CUDA device, though the driver does");
   return module;
 }
@@ -64,9 +64,9 @@ fs::path torch_library_folder() {
   return fs::path(info.dli_fname).parent_path();
 }
 
-std::string cuda_problem() {
+std::string cuda_problem(int index) {
   try {
-    ready_kernels();
+    ready_kernels(index);
     return "";
   } catch (const Error& error) {
     return error.what();
@@ -75,19 +75,19 @@ std::string cuda_problem() {
 
 std::string cuda_module() { return find_module(kModule).string(); }
 
-std::string cuda_description() { return ready_kernels().description(); }
+std::string cuda_description(int index) { return ready_kernels(index).description(index); }
 
-Compute open_device(const std::string& name) {
+Compute open_device(const std::string& name, int index) {
   if (name == "cpu") return {at::kFloat, at::kCPU};
   if (name != "cuda")
     reject("--device: unknown device; got '{}'; expected 'cpu' or 'cuda'{}", name, did_you_mean(name, {"cpu", "cuda"}));
-  if (const std::string problem = cuda_problem(); !problem.empty()) fail("--device cuda: {}", problem);
-  const DeviceModule& module = ready_kernels();
+  if (const std::string problem = cuda_problem(index); !problem.empty()) fail("--device cuda: {}", problem);
+  const DeviceModule& module = ready_kernels(index);
   const std::string settings = settle_gpu(wanted_attention());
   register_device_kernels(at::kCUDA, module.kernels);
   offer_operators();
-  spdlog::info("{}; {}", module.description(), settings);
-  return {at::kBFloat16, at::Device(at::kCUDA, 0)};
+  spdlog::info("{}; {}", module.description(index), settings);
+  return {at::kBFloat16, at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index))};
 }
 
 }  // namespace espalier

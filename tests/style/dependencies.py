@@ -4,6 +4,7 @@
 
 - sdk/ includes neither core/ nor plugins/; plugins/ include only the SDK, their own files, LibTorch and the standard
   library; a folder of core/ includes only itself and the folders below it; tests and examples may include anything.
+- a kernel (.cu, .cuh) includes nothing of LibTorch: nvcc sees pointers, the .cpp file beside it sees tensors.
 - no file of core/ names a component of plugins/: the host knows kinds, never names.
 - every source file begins with its licence line.
 - README files and CONTRIBUTING name only paths that exist.
@@ -87,6 +88,8 @@ def check_includes(root, path, relative):
             known = include.startswith(TORCH + ("espalier/sdk/",)) or own or beside
             if foreign or (quote == '"' and not known) or (of_plugins and not own):
                 yield f"{place}: a plugin includes only the SDK, its own files, LibTorch and the standard library; got {include}"
+        if relative.suffix in {".cu", ".cuh"} and include.startswith(TORCH):
+            yield f"{place}: a kernel includes nothing of LibTorch; got {include}"
         if area == "core":
             yield from check_core_include(place, relative.parts[1], include)
 

@@ -59,5 +59,6 @@ TEST_CASE("the same bytes on every run") {
   const KernelsOn kernels;
   const ModelSpec spec = tiny("llama");
   const auto one = run(spec, {at::kBFloat16, kernels.device()}), other = run(spec, {at::kBFloat16, kernels.device()});
-  for (std::size_t i = 0; i < one.size(); ++i) CHECK((one[i].defined() ? at::equal(one[i], other[i]) : !other[i].defined()));
+  for (std::size_t i = 0; i < one.size(); ++i)
+    CHECK((one[i].defined() ? at::equal(one[i], other[i]) : !other[i].defined()));
 }
