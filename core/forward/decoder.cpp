@@ -54,8 +54,8 @@ Tensors products_of(const Weights& weights, const Roles& products, const at::Ten
 
 // The layer's norm of the stream, times each of the block's matrices.
 Tensors normed_products(const ModelSpec& spec, std::int64_t layer, const Weights& weights, Role norm_role,
-                        Role norm_bias, const Roles& products, const at::Tensor& hidden,
-                        Hooks* hooks, Recompute recompute) {
+                        Role norm_bias, const Roles& products, const at::Tensor& hidden, Hooks* hooks,
+                        Recompute recompute) {
   const at::Tensor &weight = weights[norm_role], &bias = weights[norm_bias];
   if (recompute == Recompute::cheap && hooks == nullptr) {
     Tensors matrices, biases;
@@ -78,9 +78,13 @@ Roles mlp_roles(const ModelSpec& spec) {
 // The rest of the MLP after the products of mlp_roles().
 at::Tensor mlp_of(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Tensors& products,
                   Hooks* hooks, Recompute recompute) {
-  const at::Tensor up = tapped(hooks, Tap::up_output, layer, products[0]);
-  const at::Tensor before = tapped(hooks, Tap::pre_activation, layer, spec.gated ? products[1] : up);
-  const at::Tensor factor = spec.gated ? up : at::Tensor();
+  at::Tensor before, factor;
+  if (spec.gated) {
+    before = tapped(hooks, Tap::pre_activation, layer, products[1]);
+    factor = tapped(hooks, Tap::up_output, layer, products[0]);
+  } else {
+    before = tapped(hooks, Tap::pre_activation, layer, tapped(hooks, Tap::up_output, layer, products[0]));
+  }
   if (recompute == Recompute::cheap && hooks == nullptr) {
     const auto again = [kind = spec.activation](const Tensors& of) { return mlp_activation(kind, of[0], of[1]); };
     return affine_of_recomputed(again, {before, factor}, {weights[Role::down]}, {weights[Role::down_bias]})[0];
@@ -150,10 +154,10 @@ at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weight
   at::Tensor x = hidden;
   if (shape.attention && shape.mlp && recompute != Recompute::cheap) {
     // The sum and its norm as one operation, where a device has one. (When cheap parts are made again, the norm is.)
-    const NormedSum between = add_norm(spec, x, attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute),
-                                       weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks);
-    const at::Tensor normed = tapped(hooks, Tap::norm_output, layer, between.normed);
-    const Tensors products = products_of(weights, mlp_roles(spec), normed);
+    NormedSum between = add_norm(spec, x, attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute),
+                                 weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks);
+    const Tensors products = products_of(weights, mlp_roles(spec),
+                                         tapped(hooks, Tap::norm_output, layer, std::exchange(between.normed, {})));
     return between.sum + mlp_of(spec, layer, weights, products, hooks, recompute);
   }
   if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute);
