@@ -73,6 +73,7 @@ __global__ void add_groups_kernel(const float* partial, std::int64_t groups, std
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= width) return;
   float sum = 0;
+#pragma unroll 8  // so that reads are under way together; the sum stays in order
   for (std::int64_t group = 0; group < groups; ++group) sum += partial[group * pitch + i];
   out[i] = arithmetic::narrow<T>(sum);
 }
