@@ -45,8 +45,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 REGISTERED = re.compile(r'\.add<[^>]+>\s*\(\s*"([^"]+)"')
 # A comparison with a string literal, in either order: name == "kl", "kl" != name.
 COMPARED = r'(?:\b\w+(?:\(\))?\s*[!=]=\s*"{0}"|"{0}"\s*[!=]=)'
-# Words that a component shares with something else: [distill] init = "random" is no metric, rope's "linear" no scheduler.
-SHARED_WORDS = re.compile(r'init [!=]= "random"|type [!=]= "linear"')
+# Words that a component shares with something else: [distill] init = "random" is no metric, rope's "linear" no scheduler,
+# recompute = "layers" no axis.
+SHARED_WORDS = re.compile(r'init [!=]= "random"|type [!=]= "linear"|recompute [!=]= "layers"')
 # `a/path` or `file.ext` in backquotes, and links to files.
 MENTIONED = re.compile(r"`([\w.][\w./-]*)`|\]\(([^)#:\s]+)[^)]*\)")
 
