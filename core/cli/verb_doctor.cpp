@@ -57,8 +57,10 @@ std::vector<Finding> examine() {
   const std::string tokenizers = tokenizer_problem();
   findings.push_back(
       {"tokenizers", tokenizers.empty() ? "found" : "missing (only the byte tokenizer works)", tokenizers});
+  const std::string module = cuda_module();
+  findings.push_back({"GPU kernels", module.empty() ? "not built" : module, ""});
   const std::string cuda = cuda_problem();
-  findings.push_back({"CUDA", cuda.empty() ? "ready" : "not usable (--device cpu works)", cuda});
+  findings.push_back({"CUDA", cuda.empty() ? cuda_description() : "not usable (--device cpu works)", cuda});
   return findings;
 }
 

@@ -28,6 +28,13 @@ at::Tensor norm(const ModelSpec& spec, const at::Tensor& x, const at::Tensor& we
   return norm_of(spec.norm, spec.norm_eps, x, weight, bias, hooks != nullptr ? hooks->kept_hidden() : at::Tensor());
 }
 
+NormedSum add_norm(const ModelSpec& spec, const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight,
+                   const at::Tensor& bias, Hooks* hooks) {
+  const at::Tensor kept = hooks != nullptr ? hooks->kept_hidden() : at::Tensor();
+  if (spec.norm == Norm::rms) return add_rms_norm(x, branch, weight, spec.norm_eps, kept);
+  return add_layer_norm_1p(x, branch, weight, bias, spec.norm_eps, kept);
+}
+
 at::Tensor tapped(Hooks* hooks, Tap tap, std::int64_t layer, const at::Tensor& x) {
   return hooks != nullptr ? hooks->at_tap(tap, layer, x) : x;
 }
@@ -36,12 +43,20 @@ at::Tensor residual(Hooks* hooks, std::int64_t layer, const at::Tensor& x) {
   return hooks != nullptr ? hooks->into_residual(layer, x) : x;
 }
 
+// Matrices of a block and their biases.
+using Roles = std::vector<std::pair<Role, Role>>;
+
+Tensors products_of(const Weights& weights, const Roles& products, const at::Tensor& x) {
+  Tensors results;
+  for (const auto& [matrix, added] : products) results.push_back(affine(x, weights[matrix], weights[added]));
+  return results;
+}
+
 // The layer's norm of the stream, times each of the block's matrices.
 Tensors normed_products(const ModelSpec& spec, std::int64_t layer, const Weights& weights, Role norm_role,
-                        Role norm_bias, const std::vector<std::pair<Role, Role>>& products, const at::Tensor& hidden,
-                        Hooks* hooks, Recompute recompute) {
+                        Role norm_bias, const Roles& products, const at::Tensor& hidden, Hooks* hooks,
+                        Recompute recompute) {
   const at::Tensor &weight = weights[norm_role], &bias = weights[norm_bias];
-  Tensors results;
   if (recompute == Recompute::cheap && hooks == nullptr) {
     Tensors matrices, biases;
     for (const auto& [matrix, added] : products) matrices.push_back(weights[matrix]), biases.push_back(weights[added]);
@@ -50,9 +65,32 @@ Tensors normed_products(const ModelSpec& spec, std::int64_t layer, const Weights
     };
     return affine_of_recomputed(again, {hidden, weight, bias}, matrices, biases);
   }
-  const at::Tensor x = tapped(hooks, Tap::norm_output, layer, norm(spec, hidden, weight, bias, hooks));
-  for (const auto& [matrix, added] : products) results.push_back(affine(x, weights[matrix], weights[added]));
-  return results;
+  return products_of(weights, products,
+                     tapped(hooks, Tap::norm_output, layer, norm(spec, hidden, weight, bias, hooks)));
+}
+
+Roles mlp_roles(const ModelSpec& spec) {
+  Roles roles{{Role::up, Role::up_bias}};
+  if (spec.gated) roles.emplace_back(Role::gate, Role::gate_bias);
+  return roles;
+}
+
+// The rest of the MLP after the products of mlp_roles().
+at::Tensor mlp_of(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Tensors& products,
+                  Hooks* hooks, Recompute recompute) {
+  at::Tensor before, factor;
+  if (spec.gated) {
+    before = tapped(hooks, Tap::pre_activation, layer, products[1]);
+    factor = tapped(hooks, Tap::up_output, layer, products[0]);
+  } else {
+    before = tapped(hooks, Tap::pre_activation, layer, tapped(hooks, Tap::up_output, layer, products[0]));
+  }
+  if (recompute == Recompute::cheap && hooks == nullptr) {
+    const auto again = [kind = spec.activation](const Tensors& of) { return mlp_activation(kind, of[0], of[1]); };
+    return affine_of_recomputed(again, {before, factor}, {weights[Role::down]}, {weights[Role::down_bias]})[0];
+  }
+  const at::Tensor inner = tapped(hooks, Tap::fc2_input, layer, mlp_activation(spec.activation, before, factor));
+  return residual(hooks, layer, affine(inner, weights[Role::down], weights[Role::down_bias]));
 }
 
 // (B, T, heads × D) → (B, heads, T, D)
@@ -93,19 +131,10 @@ at::Tensor attention_block(const ModelSpec& spec, std::int64_t layer, const Weig
 
 at::Tensor mlp_block(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const at::Tensor& hidden,
                      Hooks* hooks, Recompute recompute) {
-  std::vector<std::pair<Role, Role>> roles{{Role::up, Role::up_bias}};
-  if (spec.gated) roles.emplace_back(Role::gate, Role::gate_bias);
-  const Tensors products =
-      normed_products(spec, layer, weights, Role::mlp_norm, Role::mlp_norm_bias, roles, hidden, hooks, recompute);
-  const at::Tensor up = tapped(hooks, Tap::up_output, layer, products[0]);
-  const at::Tensor before = tapped(hooks, Tap::pre_activation, layer, spec.gated ? products[1] : up);
-  const at::Tensor factor = spec.gated ? up : at::Tensor();
-  if (recompute == Recompute::cheap && hooks == nullptr) {
-    const auto again = [kind = spec.activation](const Tensors& of) { return mlp_activation(kind, of[0], of[1]); };
-    return affine_of_recomputed(again, {before, factor}, {weights[Role::down]}, {weights[Role::down_bias]})[0];
-  }
-  const at::Tensor inner = tapped(hooks, Tap::fc2_input, layer, mlp_activation(spec.activation, before, factor));
-  return residual(hooks, layer, affine(inner, weights[Role::down], weights[Role::down_bias]));
+  return mlp_of(spec, layer, weights,
+                normed_products(spec, layer, weights, Role::mlp_norm, Role::mlp_norm_bias, mlp_roles(spec), hidden,
+                                hooks, recompute),
+                hooks, recompute);
 }
 
 at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weights& weights, const Rotary& rotary,
@@ -123,6 +152,14 @@ at::Tensor decoder_layer(const ModelSpec& spec, std::int64_t layer, const Weight
   }
   const LayerSpec& shape = spec.layers[static_cast<std::size_t>(layer)];
   at::Tensor x = hidden;
+  if (shape.attention && shape.mlp && recompute != Recompute::cheap) {
+    // The sum and its norm as one operation, where a device has one. (When cheap parts are made again, the norm is.)
+    NormedSum between = add_norm(spec, x, attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute),
+                                 weights[Role::mlp_norm], weights[Role::mlp_norm_bias], hooks);
+    const Tensors products = products_of(weights, mlp_roles(spec),
+                                         tapped(hooks, Tap::norm_output, layer, std::exchange(between.normed, {})));
+    return between.sum + mlp_of(spec, layer, weights, products, hooks, recompute);
+  }
   if (shape.attention) x = x + attention_block(spec, layer, weights, rotary, x, hooks, cache, recompute);
   if (shape.mlp) x = x + mlp_block(spec, layer, weights, x, hooks, recompute);
   return x;

@@ -9,6 +9,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_kernels.hpp"
+#include "core/ops/device_kernels.hpp"
 #include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
@@ -49,7 +50,9 @@ void backward_elements(Activation activation, const at::Tensor& dy, const at::Te
 
 at::Tensor fused_forward(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
   at::Tensor y = at::empty_like(gate);
-  if (gate.scalar_type() == at::kFloat) {
+  if (const DeviceKernels* kernels = device_kernels(gate)) {
+    kernels->activation({activation, gate, up, y});
+  } else if (gate.scalar_type() == at::kFloat) {
     forward_elements<float>(activation, gate, up, y);
   } else {
     forward_elements<double>(activation, gate, up, y);
@@ -75,7 +78,9 @@ class FusedActivation : public torch::autograd::Function<FusedActivation> {
     const at::Tensor dy = grads[0].contiguous();
     at::Tensor dgate = at::empty_like(gate), dup = up.defined() ? at::empty_like(up) : at::Tensor();
     const auto activation = static_cast<Activation>(ctx->saved_data["activation"].toInt());
-    if (gate.scalar_type() == at::kFloat) {
+    if (const DeviceKernels* kernels = device_kernels(gate)) {
+      kernels->activation_backward({activation, dy, gate, up, dgate, dup});
+    } else if (gate.scalar_type() == at::kFloat) {
       backward_elements<float>(activation, dy, gate, up, dgate, dup);
     } else {
       backward_elements<double>(activation, dy, gate, up, dgate, dup);
@@ -87,7 +92,8 @@ class FusedActivation : public torch::autograd::Function<FusedActivation> {
 }  // namespace
 
 at::Tensor mlp_activation(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
-  if (has_fused_kernel(gate)) {
+  const bool same = !up.defined() || up.scalar_type() == gate.scalar_type();
+  if (has_fused_kernel(gate) || (same && device_kernels(gate) != nullptr)) {
     const at::Tensor g = gate.contiguous(), u = up.defined() ? up.contiguous() : up;
     if (wants_grad(gate) || wants_grad(up)) {
       const std::optional<at::Tensor> optional_up = u.defined() ? std::optional(u) : std::nullopt;

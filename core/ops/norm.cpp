@@ -13,6 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_kernels.hpp"
+#include "core/ops/device_norm.hpp"
 #include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
@@ -90,6 +91,9 @@ at::Tensor wide(const at::Tensor& x) { return x.scalar_type() == at::kDouble ? x
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, const at::Tensor& kept) {
+  if (!kept.defined()) {
+    if (const auto done = device_norm({false, eps, 0}, x, {}, weight, {})) return done->normed;
+  }
   const bool same = weight.scalar_type() == x.scalar_type();
   if (!kept.defined() && same && has_fused_kernel(x)) {
     const at::Tensor flat = x.contiguous(), scale = weight.contiguous();
@@ -110,12 +114,33 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, c
 
 at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps,
                          const at::Tensor& kept) {
-  if (!kept.defined()) return at::layer_norm(x, {x.size(-1)}, weight + 1, bias, eps);
+  if (!kept.defined()) {
+    if (const auto done = device_norm({true, eps, 1}, x, {}, weight, bias)) return done->normed;
+    return at::layer_norm(x, {x.size(-1)}, weight + 1, bias, eps);
+  }
   const at::Tensor values = wide(x), mask = kept.to(values.scalar_type()), number = mask.sum();
   const at::Tensor centred = (values - (values * mask).sum(-1, true) / number) * mask;
   const at::Tensor variance = centred.square().sum(-1, true) / number;
   const at::Tensor unit = (centred * at::rsqrt(variance + eps)).to(x.scalar_type());
   return unit * (weight + 1) + bias * kept.to(x.scalar_type());
+}
+
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
+                       const at::Tensor& kept) {
+  if (!kept.defined()) {
+    if (const auto done = device_norm({false, eps, 0}, x, branch, weight, {})) return *done;
+  }
+  const at::Tensor sum = x + branch;
+  return {sum, rms_norm(sum, weight, eps, kept)};
+}
+
+NormedSum add_layer_norm_1p(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight,
+                            const at::Tensor& bias, double eps, const at::Tensor& kept) {
+  if (!kept.defined()) {
+    if (const auto done = device_norm({true, eps, 1}, x, branch, weight, bias)) return *done;
+  }
+  const at::Tensor sum = x + branch;
+  return {sum, layer_norm_1p(sum, weight, bias, eps, kept)};
 }
 
 }  // namespace espalier

@@ -28,6 +28,16 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps, c
 at::Tensor layer_norm_1p(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps,
                          const at::Tensor& kept = {});
 
+// A sum that goes on along the residual stream, and its norm.
+struct NormedSum {
+  at::Tensor sum, normed;
+};
+// x + branch, and rms_norm or layer_norm_1p of it, as one operation where a device has a kernel for it.
+NormedSum add_rms_norm(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight, double eps,
+                       const at::Tensor& kept = {});
+NormedSum add_layer_norm_1p(const at::Tensor& x, const at::Tensor& branch, const at::Tensor& weight,
+                            const at::Tensor& bias, double eps, const at::Tensor& kept = {});
+
 // cos and sin (positions, rotary), half-split layout: both halves are equal. Angles are computed as transformers does,
 // in float32 (float64 when `dtype` is), and rounded to `dtype`.
 struct Rotary {

@@ -13,6 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_kernels.hpp"
+#include "core/ops/device_kernels.hpp"
 #include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
@@ -54,7 +55,9 @@ void rotate_positions(const at::Tensor& x, const at::Tensor& cos, const at::Tens
 at::Tensor fused_rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double sign) {
   const at::Tensor in = x.stride(3) == 1 ? x : x.contiguous();
   at::Tensor y = at::empty({x.size(0), x.size(2), x.size(1), x.size(3)}, x.options());
-  if (x.scalar_type() == at::kFloat) {
+  if (const DeviceKernels* kernels = device_kernels(x)) {
+    kernels->rotate({.x = in, .cos = cos.contiguous(), .sin = sin.contiguous(), .y = y, .sign = sign});
+  } else if (x.scalar_type() == at::kFloat) {
     rotate_positions<float>(in, cos, sin, sign, y);
   } else {
     rotate_positions<double>(in, cos, sin, sign, y);
@@ -98,7 +101,7 @@ at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
   const bool whole = positions == rotary.cos.size(0);
   const at::Tensor cos = whole ? rotary.cos : rotary.cos.narrow(0, 0, positions);
   const at::Tensor sin = whole ? rotary.sin : rotary.sin.narrow(0, 0, positions);
-  if (has_fused_kernel(x) && cos.scalar_type() == x.scalar_type()) {
+  if ((has_fused_kernel(x) || device_kernels(x) != nullptr) && cos.scalar_type() == x.scalar_type()) {
     return wants_grad(x) ? FusedRotate::apply(x, cos, sin) : fused_rotate(x, cos, sin, 1);
   }
   const at::Tensor turned = x.narrow(3, 0, width);

@@ -5,6 +5,7 @@
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/eval/evaluate.hpp"
+#include "core/run/stages.hpp"
 #include "core/run/training_memory.hpp"
 
 namespace espalier {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/mm.h>
@@ -22,7 +23,11 @@ namespace {
 // out (+)= a · b, where `out` may be wider than the operands: the sum is then float32 too where the device can.
 void gemm(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
   if (a.scalar_type() == out.scalar_type()) return product_into(out, a, b, accumulate);
-  const at::Tensor result = a.is_cuda() ? at::mm(a, b, out.scalar_type()) : at::mm(a, b);
+  if (a.is_cuda()) {  // into `out` itself: nothing as large beside it
+    accumulate ? at::addmm_out(out, out, a, b, out.scalar_type()) : at::mm_out(out, a, b, out.scalar_type());
+    return;
+  }
+  const at::Tensor result = at::mm(a, b);
   accumulate ? out.add_(result) : out.copy_(result);
 }
 

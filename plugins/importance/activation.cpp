@@ -3,6 +3,7 @@
 
 #include <ATen/ops/linalg_vector_norm.h>
 
+#include "host_statistics.hpp"
 #include "state.hpp"
 
 namespace espalier::plugins {
@@ -24,10 +25,15 @@ void ActivationMetric::observe(const Observation& observation) {
   const at::Tensor& batch = observation.input;  // (batch, seq, units, channels)
   ESPALIER_CHECK(batch.dim() == 4 && batch.size(2) == site_.units && batch.size(3) == site_.channels, "activation ",
                  batch.sizes());
+  const bool fold = token_norm_ && site_.channels > 1;
+  if (const auto statistics = fold ? std::nullopt : host_statistics(batch)) {
+    const at::Tensor reduced = reduced_statistics(*statistics, batch.size(1), seq_);
+    for (std::int64_t b = 0; b < batch.size(0); ++b) samples_.add(reduced.select(0, b));
+    return;
+  }
   // One sample at a time, so that not even rounding depends on the micro-batch.
   for (std::int64_t b = 0; b < batch.size(0); ++b) {
     const at::Tensor sample = batch.select(0, b).to(at::kFloat);
-    const bool fold = token_norm_ && site_.channels > 1;
     samples_.add(
         reduce_tokens(fold ? at::linalg_vector_norm(sample, 2, at::IntArrayRef({2})) : sample.flatten(1), seq_));
   }

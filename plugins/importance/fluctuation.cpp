@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "host_statistics.hpp"
 #include "state.hpp"
 #include "taps.hpp"
 
@@ -22,6 +23,13 @@ void FluctuationMetric::begin(const Site& site) {
 void FluctuationMetric::observe(const Observation& observation) {
   if (observation.readers.defined()) {
     readers_ = sum_readers(observation.readers, site_);
+    return;
+  }
+  if (const auto statistics = host_statistics(observation.input)) {
+    for (std::int64_t b = 0; b < statistics->size(0); ++b) {
+      const at::Tensor sample = statistics->select(0, b);
+      moments_.add(observation.input.size(1), sample.select(0, 2), sample.select(0, 3));
+    }
     return;
   }
   for (std::int64_t b = 0; b < observation.input.size(0); ++b) {  // sample by sample: see ActivationMetric

@@ -27,6 +27,15 @@ at::Tensor TokenMoments::variance() const { return state_[2] / (state_[0] - 1).c
 
 at::Tensor TokenMoments::sum_of_squares() const { return state_[2] + state_[0] * state_[1] * state_[1]; }
 
+void TokenMoments::add(std::int64_t tokens, const at::Tensor& mean, const at::Tensor& deviations) {
+  for (at::Tensor& tensor : state_) tensor = tensor.to(mean.device());  // moves once, with the first sample
+  const double added = static_cast<double>(tokens);
+  const at::Tensor n = state_[0] + added, difference = mean - state_[1];
+  state_[1] = state_[1] + difference * (added / n);
+  state_[2] = state_[2] + deviations + difference * difference * (state_[0] * added / n);
+  state_[0] = n;
+}
+
 void TokenMoments::merge(const std::vector<at::Tensor>& later) {
   const at::Device device = later[1].device();
   for (at::Tensor& tensor : state_) tensor = tensor.to(device);  // moves once, with the first sample

@@ -14,6 +14,8 @@ class TokenMoments {
  public:
   explicit TokenMoments(std::int64_t size = 0);
   void add(const at::Tensor& sample);  // (tokens, size) of any dtype
+  // The same from what is known of a sample: its tokens (at least 1), their mean and Σ(x − mean)², (size) float64.
+  void add(std::int64_t tokens, const at::Tensor& mean, const at::Tensor& deviations);
   double tokens() const;
   at::Tensor variance() const;        // Σ(x − mean)² / (n − 1); 0 for a single token
   at::Tensor sum_of_squares() const;  // Σx²

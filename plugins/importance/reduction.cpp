@@ -29,6 +29,19 @@ at::Tensor reduce_tokens(const at::Tensor& sample, Reduce how) {
   return at::var(sample, at::IntArrayRef({0}), /*correction=*/0);
 }
 
+at::Tensor reduced_statistics(const at::Tensor& statistics, std::int64_t tokens, Reduce how) {
+  const double count = static_cast<double>(tokens);
+  switch (how) {
+    case Reduce::mean:
+      return statistics.select(-2, 0) / count;
+    case Reduce::l2:
+      return statistics.select(-2, 1).sqrt();
+    case Reduce::var:
+      break;
+  }
+  return statistics.select(-2, 3) / count;
+}
+
 SampleReduction::SampleReduction(Reduce how, std::int64_t size) : how_(how) {
   state_ = {zeros(1), zeros(size)};
   if (how == Reduce::var) state_.push_back(zeros(size));

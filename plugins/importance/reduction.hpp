@@ -16,6 +16,9 @@ Reduce reduce_named(const std::string& name);  // "mean", "l2" or "var"
 //   mean: (1/n) Σ |a|     l2: sqrt(Σ a²), not divided by n     var: (1/n) Σ (a − m)² around the signed mean
 at::Tensor reduce_tokens(const at::Tensor& sample, Reduce how);
 
+// The same from a sample's statistics (…, 4, size): Σ|a|, Σa², mean, Σ(a − mean)² over n tokens → (…, size).
+at::Tensor reduced_statistics(const at::Tensor& statistics, std::int64_t tokens, Reduce how);
+
 // Step 2, over samples, in float64 and one sample at a time: the same numbers for every cut into micro-batches.
 class SampleReduction {
  public:

@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "host_statistics.hpp"
 #include "state.hpp"
 #include "taps.hpp"
 
@@ -25,6 +26,11 @@ void WandaMetric::observe(const Observation& observation) {
     return;
   }
   squares_ = squares_.to(observation.input.device());
+  if (const auto statistics = host_statistics(observation.input)) {
+    for (std::int64_t b = 0; b < statistics->size(0); ++b) squares_.add_(statistics->select(0, b).select(0, 1));
+    samples_.add_(static_cast<double>(statistics->size(0)));
+    return;
+  }
   for (std::int64_t b = 0; b < observation.input.size(0); ++b) {  // sample by sample: see ActivationMetric
     const at::Tensor x = observation.input.select(0, b).flatten(1).to(at::kFloat);  // (tokens, units × channels)
     squares_.add_((x * x).sum(at::IntArrayRef({0}), false, at::kDouble));

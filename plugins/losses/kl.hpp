@@ -13,6 +13,7 @@ class KlLoss final : public SoftenedLoss {
  public:
   using Options = SoftenedOptions;
   explicit KlLoss(const Options& options) : SoftenedLoss(options) {}
+  bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const override;
 
  protected:
   at::Tensor value(const at::Tensor& log_p, const at::Tensor& log_q) const override { return forward_kl(log_p, log_q); }

@@ -40,8 +40,7 @@ class SoftenedLoss : public LogitLoss {
   // [no grad] The same losses; leaves in `log_q` their derivatives by student/τ. May overwrite `log_p`.
   virtual at::Tensor slope(at::Tensor& log_p, at::Tensor& log_q) const = 0;
 
- private:
-  double temperature_, factor_;  // factor: τ² or 1
+  const double temperature_, factor_;  // factor: τ² or 1
 };
 
 // Turns derivatives g by the probabilities q into derivatives by the logits, q (g − Σ q g), in place; returns Σ q g of

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input gets one clear error, the right exit code, and leaves nothing half-written."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -119,6 +120,16 @@ class BadInput(Workspace):
             self.skipTest("this machine has a GPU")
         self.assertIn("--device cuda:", self.refused(1, "run", "student.toml", "--device", "cuda"))
         self.assertIn("did you mean 'cuda'?", self.refused(2, "run", "student.toml", "--device", "cud"))
+
+    def test_a_program_without_the_module_of_kernels_says_where_it_looked_and_what_builds_it(self):
+        alone = self.root / "alone" / "espalier"
+        alone.parent.mkdir()
+        shutil.copy2(self.command()[0], alone)
+        done = subprocess.run([alone, "doctor", "--json"], cwd=self.root, capture_output=True, text=True)
+        findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+        self.assertEqual("not built", findings["GPU kernels"]["state"])
+        self.assertIn(f"got no espalier_cuda.so in {alone.parent}/lib", findings["CUDA"]["advice"])
+        self.assertIn("-DESPALIER_CUDA=ON says what is missing", findings["CUDA"]["advice"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 - sdk/ includes neither core/ nor plugins/; plugins/ include only the SDK, their own files, LibTorch and the standard
   library; a folder of core/ includes only itself and the folders below it; tests and examples may include anything.
+- a kernel (.cu, .cuh) includes nothing of LibTorch: nvcc sees pointers, the .cpp file beside it sees tensors.
 - no file of core/ names a component of plugins/: the host knows kinds, never names.
 - every source file begins with its licence line.
 - README files and CONTRIBUTING name only paths that exist.
@@ -44,8 +45,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 REGISTERED = re.compile(r'\.add<[^>]+>\s*\(\s*"([^"]+)"')
 # A comparison with a string literal, in either order: name == "kl", "kl" != name.
 COMPARED = r'(?:\b\w+(?:\(\))?\s*[!=]=\s*"{0}"|"{0}"\s*[!=]=)'
-# Words that a component shares with something else: [distill] init = "random" is no metric, rope's "linear" no scheduler.
-SHARED_WORDS = re.compile(r'init [!=]= "random"|type [!=]= "linear"')
+# Words that a component shares with something else: [distill] init = "random" is no metric, rope's "linear" no scheduler,
+# recompute = "layers" no axis.
+SHARED_WORDS = re.compile(r'init [!=]= "random"|type [!=]= "linear"|recompute [!=]= "layers"')
 # `a/path` or `file.ext` in backquotes, and links to files.
 MENTIONED = re.compile(r"`([\w.][\w./-]*)`|\]\(([^)#:\s]+)[^)]*\)")
 
@@ -87,6 +89,8 @@ def check_includes(root, path, relative):
             known = include.startswith(TORCH + ("espalier/sdk/",)) or own or beside
             if foreign or (quote == '"' and not known) or (of_plugins and not own):
                 yield f"{place}: a plugin includes only the SDK, its own files, LibTorch and the standard library; got {include}"
+        if relative.suffix in {".cu", ".cuh"} and include.startswith(TORCH):
+            yield f"{place}: a kernel includes nothing of LibTorch; got {include}"
         if area == "core":
             yield from check_core_include(place, relative.parts[1], include)
 

@@ -55,6 +55,11 @@ class Rules(unittest.TestCase):
         rule = "a plugin includes only the SDK"
         self.refused({"plugins/losses/kl.hpp": broken}, f"kl.hpp:2: {rule}", f"kl.hpp:3: {rule}", f"kl.hpp:4: {rule}")
 
+    def test_a_kernel_includes_nothing_of_libtorch(self):
+        broken = LICENCE + '#include <ATen/ATen.h>\n#include "core/base/files.hpp"\n'
+        self.refused({"core/cuda/norm.cu": broken}, "norm.cu:2: a kernel includes nothing of LibTorch; got ATen/ATen.h")
+        self.assertEqual(self.run_on({"core/cuda/tensors.cpp": broken})[0], 0)
+
     def test_the_core_includes_no_plugin(self):
         broken = LICENCE + '#include "plugins/losses/kl.hpp"\n'
         self.refused({"core/base/files.hpp": broken}, "files.hpp:2: core/ includes nothing of plugins/")
