@@ -7,6 +7,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/logical_and.h>
+#include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -148,7 +149,11 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true, std::nullopt, grouped);
   }
   const at::Tensor mask = window_mask(positions, positions, sliding_window, q.device());
-  return at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/false, std::nullopt, grouped);
+  if (!grouped || q.device().is_cpu())
+    return at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/false, std::nullopt, grouped);
+  // On a GPU no kernel takes both a mask and groups, and plain products are switched off.
+  const std::int64_t together = q.size(1) / k.size(1);
+  return at::scaled_dot_product_attention(q, k.repeat_interleave(together, 1), v.repeat_interleave(together, 1), mask);
 }
 
 }  // namespace espalier
