@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include "tests/core/comm/ranks.hpp"
+#include "tests/support/ranks.hpp"
 
 namespace {
 

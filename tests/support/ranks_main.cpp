@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "tests/core/comm/ranks.hpp"
+#include "tests/support/ranks.hpp"
 
 namespace {
 std::unique_ptr<espalier::Comm> comm;
