@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,6 +54,21 @@ Comm& alone();  // the same, for whoever was given none
 // espalier_mpi and espalier_nccl. RecipeError when the launcher does not suit the device; Error when a module or its
 // library is missing, or the ranks do not find each other.
 std::unique_ptr<Comm> open_comm(const Launch& launch, const at::Device& device);
+
+// Why ranks on such a device could not speak; "" when they can.
+std::string comm_problem(const at::Device& device);
+
+// Something that every rank does, rank 0 before the others: what it leaves on the disk is there for them, and a mistake
+// that all would meet is said once. Collective.
+template <class Act>
+void leader_first(Comm& comm, const Act& act) {
+  if (!comm.leads()) comm.barrier();
+  act();
+  if (comm.leads()) comm.barrier();
+}
+
+// What rank 0 finds out, for all. Collective; `measure` is called on rank 0.
+double found_by_leader(Comm& comm, const std::function<double()>& measure);
 
 // Each rank's text, of any length, in rank order: what all return. Collective.
 std::vector<std::string> gather_texts(Comm& comm, const std::string& text);

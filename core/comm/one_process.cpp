@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+
 #include "core/base/error.hpp"
 #include "core/comm/comm.hpp"
 
@@ -30,6 +32,14 @@ std::unique_ptr<Comm> one_process() { return std::make_unique<OneProcess>(); }
 Comm& alone() {
   static OneProcess comm;
   return comm;
+}
+
+double found_by_leader(Comm& comm, const std::function<double()>& measure) {
+  double value = comm.leads() ? measure() : 0.0;
+  const std::string bytes = comm.broadcast_text(std::string(reinterpret_cast<const char*>(&value), sizeof(value)), 0);
+  ESPALIER_CHECK(bytes.size() == sizeof(value), bytes.size());
+  std::memcpy(&value, bytes.data(), sizeof(value));
+  return value;
 }
 
 std::vector<std::string> gather_texts(Comm& comm, const std::string& text) {

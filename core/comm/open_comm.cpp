@@ -37,6 +37,13 @@ void* open(const std::string& name, const char* advice) {
   fail("several ranks need the module {}, which is not there; expected it ({}) in one of{}", name, advice, searched);
 }
 
+const char* module_for(const at::Device& device) { return device.is_cpu() ? "espalier_mpi" : "espalier_nccl"; }
+
+const char* advice_for(const at::Device& device) {
+  return device.is_cpu() ? "a build where an MPI library is installed, such as libopenmpi-dev"
+                         : "a build with the CUDA 13.0 toolkit and NCCL, both installed";
+}
+
 template <class Entry>
 Entry entry(void* library, const std::string& name, const char* symbol) {
   void* address = ::dlsym(library, symbol);
@@ -57,19 +64,25 @@ std::unique_ptr<Comm> from_module(const std::string& name, const char* advice, c
 
 }  // namespace
 
+std::string comm_problem(const at::Device& device) {
+  try {
+    open(module_for(device), advice_for(device));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
 std::unique_ptr<Comm> open_comm(const Launch& launch, const at::Device& device) {
   if (launch.size == 1) return one_process();
-  if (!device.is_cpu())
-    return from_module("espalier_nccl", "a build with the CUDA 13.0 toolkit and NCCL, both installed", launch, device);
-  if (launch.launcher == "torchrun") {
+  if (device.is_cpu() && launch.launcher == "torchrun") {
     reject(
         "--device cpu: ranks on the CPU speak MPI, which torchrun does not start; got {0} ranks from torchrun; "
         "expected "
         "mpirun -n {0} espalier … or srun -n {0} espalier …",
         launch.size);
   }
-  return from_module("espalier_mpi", "a build where an MPI library is installed, such as libopenmpi-dev", launch,
-                     device);
+  return from_module(module_for(device), advice_for(device), launch, device);
 }
 
 }  // namespace espalier
