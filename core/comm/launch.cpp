@@ -86,7 +86,9 @@ std::optional<Launch> read_slurm(const Environment& environment) {
   if (environment("SLURM_STEP_ID") == nullptr || environment("SLURM_PROCID") == nullptr) return std::nullopt;
   Names names = kSlurm;
   if (environment(names.size) == nullptr) names.size = "SLURM_NTASKS";
-  return read(environment, names);
+  std::optional<Launch> launch = read(environment, names);
+  if (launch && number(environment, "SLURM_STEP_NUM_NODES") == 1) launch->local_size = launch->size;
+  return launch;
 }
 
 std::optional<Launch> read_torch(const Environment& environment, const std::optional<Launch>& mpi) {

@@ -86,6 +86,8 @@ TEST_CASE("each launcher is read by its own variables") {
   CHECK(srun.rank == 3);
   CHECK(srun.size == 4);  // of the step, not of the job
   CHECK(srun.local_rank == 1);
+  CHECK(srun.local_size == 1);
+  CHECK(read(with(kSrun, {{"SLURM_STEP_NUM_NODES", "1"}})).local_size == 4);
 }
 
 TEST_CASE("the innermost launcher counts, and a job's shell is one process") {

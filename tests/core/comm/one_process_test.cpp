@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/ATen.h>
+#include <dlfcn.h>
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "core/base/error.hpp"
 #include "core/comm/comm.hpp"
@@ -44,4 +46,21 @@ TEST_CASE("a module that is missing is named, with where it was looked for and w
   CHECK(
       text.starts_with("several ranks need the module espalier_nccl, which is not there; expected it (a build with the "
                        "CUDA 13.0 toolkit and NCCL, both installed) in one of\n         /nowhere/at/all\n"));
+}
+
+TEST_CASE("modules that were built load") {
+  ::setenv("ESPALIER_MODULES", ESPALIER_BINARY_DIR "/lib", 1);
+  const auto built = [](const char* name) {
+    return std::filesystem::exists(std::string(ESPALIER_BINARY_DIR "/lib/lib") + name);
+  };
+  if (built("espalier_mpi.so")) CHECK(espalier::comm_problem(at::kCPU).empty());
+  Dl_info info{};
+  REQUIRE(::dladdr(reinterpret_cast<const void*>(&at::globalContext), &info) != 0);
+  const auto cuda = std::filesystem::path(info.dli_fname).parent_path() / "libtorch_cuda.so";
+  if (built("espalier_nccl.so") && ::dlopen(cuda.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) {
+    CHECK(espalier::comm_problem(at::Device(at::kCUDA, 0)).empty());
+  } else {
+    MESSAGE("the NCCL module was not tried: it was not built, or libtorch_cuda does not load here");
+  }
+  ::unsetenv("ESPALIER_MODULES");
 }
