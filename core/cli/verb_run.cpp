@@ -49,6 +49,8 @@ void say_result(const CommandLine& line, const Run& run, int executed) {
 }
 
 int run_recipe(const CommandLine& line, const std::string& last, Compute compute, Comm& comm) {
+  // Rank 0's, so that all compute alike and look for caches under the same name.
+  at::set_num_threads(static_cast<int>(found_by_leader(comm, [] { return 1.0 * at::get_num_threads(); })));
   LoadedRecipe loaded;
   std::optional<Run> run;
   leader_first(comm, [&] {

@@ -71,16 +71,17 @@ class Ranks(Workspace):
     def errors(cls, done):
         return [line for line in done.stderr.splitlines() if "error: " in line]
 
-    def disturbed(self, run, ranks, step, act):
-        """Starts the long distillation, and acts on its ranks' processes once it is past a step. Exit code and stderr."""
+    def disturbed(self, run, ranks, moment, act):
+        """Starts the long distillation, and acts on its ranks' processes past a step, or when a moment has come. Exit code and stderr."""
         launcher = subprocess.Popen(self.command_on(ranks, "distill", "student.toml", *LONG, "--set", f"output=runs/{run}/student"),
                                     cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         log = self.root / "runs" / run / "student/metrics.jsonl"
+        come = moment if callable(moment) else lambda: metrics_step(log) >= moment
         deadline = time.monotonic() + 120
         while launcher.poll() is None and time.monotonic() < deadline:
-            if metrics_step(log) >= step:
+            if come():
                 break
-            time.sleep(0.002)
+            time.sleep(0.001)
         processes = ranks_of(launcher.pid)
         self.assertEqual(sorted(processes), list(range(ranks)))
         act(processes)
@@ -148,14 +149,17 @@ class Ranks(Workspace):
         self.assertIn("nothing to do", self.finish("again", ranks=1))
 
     def test_a_rank_that_is_killed_is_named_and_the_same_command_goes_on(self):
-        for rank in (1, 0):
-            run = f"killed{rank}"
-            code, error = self.disturbed(run, 2, 45, lambda processes: os.kill(processes[rank], signal.SIGKILL))
+        def unfinished():
+            return set((self.root / "runs/killed/student/checkpoints").glob(".iter_*"))
+
+        for rank, moment in ((1, 30), (0, 65), (1, "saving"), (0, "saving"), (1, 190)):
+            left = unfinished()
+            code, error = self.disturbed("killed", 2, (lambda: unfinished() - left) if moment == "saving" else moment, lambda processes: os.kill(processes[rank], signal.SIGKILL))
             self.assertNotEqual(code, 0)
             self.assertRegex(error, rf"error: rank {rank} of 2 is lost \(")
-            self.assertLess(self.last_step(run), 300)
-            self.finish(run)
-            self.same_as_whole(run)
+            self.assertLess(self.last_step("killed"), 300)
+        self.finish("killed")
+        self.same_as_whole("killed")
 
     def test_a_signal_to_one_rank_stops_all_after_one_step(self):
         code, error = self.disturbed("signal", 2, 45, lambda processes: os.kill(processes[1], signal.SIGTERM))
