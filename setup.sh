@@ -4,7 +4,8 @@
 # (the torch wheel) and the tokenizers package. Does nothing, and needs no network, when all of it is there.
 #
 #   bash setup.sh            what the build and the program need
-#   bash setup.sh --tests    also what the tests compare with or look through: PyTorch in Python, transformers, TensorBoard, Chromium
+#   bash setup.sh --tests    also what the tests compare with or look through: PyTorch in Python, transformers, TensorBoard, Chromium,
+#                            and run on several processes: Open MPI
 #   bash setup.sh --checks   also clang-format and clang-tidy
 #
 # A set-up that was killed half-way is repaired by running it again. pip's environment variables are respected.
@@ -31,8 +32,10 @@ packages=(
   'python3-venv               module:ensurepip'
 )
 test_packages=(
-  'chromium-headless-shell    command:chromium-headless-shell'
+  'libopenmpi-dev             command:mpicxx'
+  'openmpi-bin                command:mpirun'
 )
+browser='chromium-headless-shell    command:chromium-headless-shell'
 check_packages=(
   'clang-format               command:clang-format'
   'clang-tidy                 command:clang-tidy'
@@ -79,12 +82,14 @@ for argument in "$@"; do
   case $argument in
     --tests) tests=true ;;
     --checks) checks=true ;;
-    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '3,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *) printf "setup: error: unknown option; got '%s'; expected --tests or --checks\n" "$argument" >&2; exit 2 ;;
   esac
 done
-# A whole Chromium serves as well.
-if $tests && ! command -v chromium >/dev/null; then packages+=("${test_packages[@]}"); fi
+if $tests; then
+  packages+=("${test_packages[@]}")
+  command -v chromium >/dev/null || packages+=("$browser")  # a whole Chromium serves as well
+fi
 if $checks; then packages+=("${check_packages[@]}"); fi
 
 [ "$(uname -sm)" = 'Linux x86_64' ] || die "this system cannot be set up; got $(uname -sm); expected Linux x86_64"

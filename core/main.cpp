@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   try {
     return dispatch(Arguments(argv + 1, argv + argc));
   } catch (const RecipeError& error) {
+    if (*error.what() == '\0') return 2;  // another rank says it
     std::cerr << (std::string(error.what()).find("error: ") == std::string::npos ? "error: " : "") << error.what()
               << "\n";
     return 2;

@@ -37,9 +37,9 @@ fs::path find_module(const std::string& name) {
   return {};
 }
 
-void* symbol_of_module(const fs::path& file, const std::string& symbol) {
+void* symbol_of_module(const fs::path& file, const std::string& symbol, bool global) {
   // Never closed: LibTorch keeps pointers into code that was loaded after it.
-  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* handle = dlopen(file.c_str(), RTLD_NOW | (global ? RTLD_GLOBAL : RTLD_LOCAL));
   if (handle == nullptr) fail("{}: cannot be loaded; got {}", file.string(), dlerror());
   void* found = dlsym(handle, symbol.c_str());
   if (found == nullptr) fail("{}: is no module of espalier; got no symbol {}", file.string(), symbol);

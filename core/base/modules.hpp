@@ -16,7 +16,8 @@ std::vector<std::filesystem::path> module_search_path();
 // The file <name>.so on that path, or an empty path.
 std::filesystem::path find_module(const std::string& name);
 
-// Opens a library for good and returns what dlsym finds under `symbol`. Throws Error with the linker's words.
-void* symbol_of_module(const std::filesystem::path& file, const std::string& symbol);
+// Opens a library for good and returns what dlsym finds under `symbol`. Throws Error with the linker's words. `global`:
+// what the library underneath loads later looks for its symbols, as MPI's parts do.
+void* symbol_of_module(const std::filesystem::path& file, const std::string& symbol, bool global = false);
 
 }  // namespace espalier

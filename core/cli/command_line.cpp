@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <iostream>
-#include <thread>
 
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
+#include "core/comm/launch.hpp"
 #include "core/plugin/loader.hpp"
 #include "core/run/training_check.hpp"
 
@@ -18,12 +18,12 @@ namespace espalier {
 
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> list = {
-      {"run", "RECIPE", "the whole pipeline; goes on where it stopped", verb_run},
+      {"run", "RECIPE", "the whole pipeline; goes on where it stopped", verb_run, true},
       {"plan", "RECIPE", "exact shapes, parameter counts and bytes; reads no weights", verb_plan},
       {"sweep", "RECIPE", "every arm × seed of its [sweep], sharing what they share; then compares", verb_sweep},
-      {"score", "RECIPE", "the pipeline up to the scores", verb_score},
-      {"prune", "RECIPE", "the pipeline up to the verified student", verb_prune},
-      {"distill", "RECIPE", "the pipeline up to the distilled student", verb_distill},
+      {"score", "RECIPE", "the pipeline up to the scores", verb_score, true},
+      {"prune", "RECIPE", "the pipeline up to the verified student", verb_prune, true},
+      {"distill", "RECIPE", "the pipeline up to the distilled student", verb_distill, true},
       {"eval", "MODEL... --data DATA --task FILE --generate TEXT --speed",
        "nll, perplexity, bits per byte, choice tasks, text and speed of any checkpoints", verb_eval},
       {"compare", "PATH...", "what runs, seeds and arms cost and reached, and which arm is better", verb_compare},
@@ -49,6 +49,25 @@ std::vector<std::string> long_names(const po::options_description& description) 
   return names;
 }
 
+// What a launcher says of this process. A verb of one process is not disturbed by an environment that says half of it.
+Launch launch_of(const Verb& verb) {
+  if (verb.on_ranks) return this_launch();
+  Launch launch;
+  try {
+    launch = this_launch();
+  } catch (const Error&) {
+    return launch;
+  }
+  if (launch.size > 1) {
+    if (launch.rank > 0) throw RecipeError("");  // rank 0 says it for all
+    reject(
+        "espalier {}: works in one process; got {} processes from {}; expected espalier run, score, prune or distill "
+        "there",
+        verb.name, launch.size, launch.launcher);
+  }
+  return launch;
+}
+
 }  // namespace
 
 CommandLine::CommandLine(const std::string& verb, const po::options_description& own,
@@ -61,7 +80,7 @@ CommandLine::CommandLine(const std::string& verb, const po::options_description&
       ("json", "print the result as JSON on stdout")
       ("set", po::value<std::vector<std::string>>()->composing(), "key.sub=value over the recipe; may be repeated")
       ("device", po::value<std::string>()->default_value("cpu"), "cpu or cuda")
-      ("threads", po::value<std::int64_t>()->default_value(0), "CPU threads; 0: one per core. Bytes repeat for equal numbers of threads")
+      ("threads", po::value<std::int64_t>()->default_value(0), "CPU threads; 0: one per core, divided among ranks. Bytes repeat for equal numbers of threads")
       ("log-level", po::value<std::string>()->default_value("info"), "debug, info, warning, error or off");
   // clang-format on
   for (const std::string& name : positional) {
@@ -97,12 +116,12 @@ bool CommandLine::parse(const Arguments& arguments) {
     if (!has(name))
       reject("espalier {}: {} is missing; expected espalier {} {}", verb_, name, verb_, verb_named(verb_).arguments);
   }
-  start_log(get("log-level"));
-  if (json()) ProgressBar::disable();
+  const Launch launch = launch_of(verb_named(verb_));
+  start_log(launch.rank == 0 ? get("log-level") : "error");
+  if (json() || launch.rank > 0) ProgressBar::disable();
   const std::int64_t threads = number("threads");
   if (threads < 0 || threads > 4096) reject("--threads: out of range; got {}; expected 0 to 4096", threads);
-  at::set_num_threads(threads > 0 ? static_cast<int>(threads)
-                                  : std::max(1, static_cast<int>(std::thread::hardware_concurrency())));
+  at::set_num_threads(static_cast<int>(threads > 0 ? threads : share_of_cpus(launch)));
   return true;
 }
 

@@ -22,6 +22,7 @@ struct Verb {
   const char* arguments;  // for the usage line
   const char* summary;
   int (*run)(const Arguments& arguments);  // exit code
+  bool on_ranks = false;                   // may mpirun, srun or torchrun start several processes of it?
 };
 
 const std::vector<Verb>& verbs();

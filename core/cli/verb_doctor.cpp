@@ -11,6 +11,7 @@
 #include "core/base/memory.hpp"
 #include "core/base/strings.hpp"
 #include "core/cli/command_line.hpp"
+#include "core/comm/comm.hpp"
 #include "core/data/tokenizer_process.hpp"
 #include "core/plugin/loader.hpp"
 #include "core/run/device.hpp"
@@ -59,6 +60,8 @@ std::vector<Finding> examine() {
       {"tokenizers", tokenizers.empty() ? "found" : "missing (only the byte tokenizer works)", tokenizers});
   const std::string module = cuda_module();
   findings.push_back({"GPU kernels", module.empty() ? "not built" : module, ""});
+  const std::string mpi = comm_problem(at::kCPU);
+  findings.push_back({"ranks", mpi.empty() ? "MPI is ready (mpirun -n 2 espalier run …)" : "one CPU process", mpi});
   const std::string cuda = cuda_problem();
   findings.push_back({"CUDA", cuda.empty() ? cuda_description() : "not usable (--device cpu works)", cuda});
   return findings;

@@ -157,6 +157,7 @@ class RecipeReader {
     reader.finish();
     train.seq_length = data.seq_length;
     train.micro_batch_where = reader.where("micro_batch");
+    train.global_batch_where = reader.where("global_batch");
     train.balance_where = reader.where("balance");
     train.teacher_where = reader.where("teacher");
     train.prune_from_where = reader.where("prune_from");

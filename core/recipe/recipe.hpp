@@ -76,7 +76,7 @@ struct TrainBlock {
   fs::path teacher;       // [distill] only: a teacher that is not the model which is pruned; empty: [teacher]
   fs::path teacher_config;  // its config.json, as in [teacher]
   std::string prune_from;   // [correct] only: "corrected", or "original": what [[prune]] scores and cuts
-  Where micro_batch_where, balance_where, teacher_where, prune_from_where;
+  Where global_batch_where, micro_batch_where, balance_where, teacher_where, prune_from_where;
   std::int64_t total_steps() const;  // the smallest number that sees at least `tokens`
   std::int64_t tokens_per_step() const { return global_batch * seq_length; }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/run/pipeline.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/base/error.hpp"
@@ -42,6 +43,17 @@ std::string execute(Run& run, const Stage& stage) {
   }
 }
 
+// The other ranks: called to one stage after another, until there is none.
+int follow(Run& run) {
+  int executed = 0;
+  for (std::string name; !(name = run.comm().broadcast_text("", 0)).empty(); ++executed) {
+    const auto stage = std::find_if(stages().begin(), stages().end(), [&](const Stage& s) { return name == s.name; });
+    ESPALIER_CHECK(stage != stages().end(), name);
+    execute(run, *stage);
+  }
+  return executed;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -66,6 +78,7 @@ void perform(Run& run, const Stage& stage, const std::string& inputs) {
   std::optional<SharedStage> shared;
   if (stage.sharing != nullptr) shared.emplace(run, stage, inputs);
   const std::optional<std::string> taken = shared ? shared->take_over() : std::nullopt;
+  if (stage.all_ranks && !taken) run.comm().broadcast_text(stage.name, 0);
   const std::string written = taken ? *taken : execute(run, stage);
   // What a stage took is what it took the run that did it: costs are compared, not who came first.
   run.ledger().finish(stage.name, written, taken ? shared->seconds() : seconds_since(start));
@@ -83,11 +96,12 @@ void perform(Run& run, const Stage& stage, const std::string& inputs) {
 const std::vector<Stage>& stages() {
   static const std::vector<Stage> list = {
       {"correct", "train the teacher", corrects, correct_inputs,
-       [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training, &kCorrect},
+       [](const RunFiles& f) { return f.teacher() / "config.json"; }, run_correct, discard_training, &kCorrect, nullptr,
+       true},
       {"score", "score the units of every axis", prunes, score_inputs, [](const RunFiles& f) { return f.scores(); },
        run_score},
       {"search", "find the best shape inside the budgets", searches, search_inputs,
-       [](const RunFiles& f) { return f.search(); }, run_search, discard_search},
+       [](const RunFiles& f) { return f.search(); }, run_search, discard_search, nullptr, nullptr, true},
       {"plan", "choose what is kept", prunes, plan_inputs, [](const RunFiles& f) { return f.plan(); }, run_plan,
        nullptr, &kPlan},
       {"slice", "write the student", prunes, slice_inputs,
@@ -97,7 +111,8 @@ const std::vector<Stage>& stages() {
       {"teacher_cache", "compute what the teacher says", caches_teacher, teacher_cache_inputs,
        [](const RunFiles& f) { return f.teacher_cache(); }, run_teacher_cache},
       {"distill", "train the student against the teacher", distils, distill_inputs,
-       [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training, &kDistill},
+       [](const RunFiles& f) { return f.checkpoints() / "latest"; }, run_distill, discard_training, &kDistill, nullptr,
+       true},
       {"export", "write the Hugging Face folder", always, export_inputs,
        [](const RunFiles& f) { return f.exported() / "config.json"; }, run_export},
       {"eval", "measure teacher and students", evaluates, eval_inputs, [](const RunFiles& f) { return f.eval(); },
@@ -107,6 +122,7 @@ const std::vector<Stage>& stages() {
 }
 
 int run_pipeline(Run& run, const std::string& last) {
+  if (!run.leads()) return follow(run);
   std::error_code error;
   fs::create_directories(run.files().root, error);
   if (error) fail("{}: cannot make the run directory; got {}", run.files().root.string(), error.message());
@@ -131,7 +147,8 @@ int run_pipeline(Run& run, const std::string& last) {
     }
     if (last == stage.name) break;
   }
-  write_lock(run);  // again, with the digests that are known now
+  write_lock(run);                   // again, with the digests that are known now
+  run.comm().broadcast_text("", 0);  // nothing more for the others
   return executed;
 }
 

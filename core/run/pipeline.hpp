@@ -29,12 +29,13 @@ struct Stage {
   const Sharing* sharing = nullptr;  // nullptr: every run does it itself
   // Is all that the stage wrote still what its digest says? nullptr: the product alone tells.
   bool (*intact)(const RunFiles&, const std::string& output) = nullptr;
+  bool all_ranks = false;  // do all ranks execute it? Then the others return "" and write nothing that rank 0 writes
 };
 
 const std::vector<Stage>& stages();
 
 // Runs every wanted stage up to and including `last` ("" = all) whose inputs changed. Holds the folder's lock.
-// Returns the number of stages that were run.
+// Returns the number of stages that were run. Collective: rank 0 decides, and calls the others to stages that train.
 int run_pipeline(Run& run, const std::string& last);
 
 // What run_pipeline would do, one line per stage: "score      would run" / "unchanged".

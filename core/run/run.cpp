@@ -33,10 +33,11 @@ fs::path checkpoint_folder(const fs::path& path) {
        path.string());
 }
 
-Run::Run(Recipe recipe, const Registry& registry, Compute compute)
+Run::Run(Recipe recipe, const Registry& registry, Compute compute, Comm& comm)
     : recipe_(std::move(recipe)),
       registry_(registry),
       compute_(compute),
+      comm_(comm),
       files_{recipe_.output},
       host_(recipe_.seed),
       ledger_(files_) {}

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/comm/comm.hpp"
 #include "core/data/prepare.hpp"
 #include "core/forward/model.hpp"
 #include "core/plugin/registry.hpp"
@@ -34,7 +35,12 @@ enum class DataPart { train, valid, calibration };
 
 class Run {
  public:
-  Run(Recipe recipe, const Registry& registry, Compute compute);
+  Run(Recipe recipe, const Registry& registry, Compute compute, Comm& comm = alone());
+
+  // The ranks of this launch, each with a Run of its own. Rank 0 does what is done once and writes all files; the
+  // others wait, and train with it. They all see the same folders.
+  Comm& comm() const { return comm_; }
+  bool leads() const { return comm_.leads(); }
 
   const Recipe& recipe() const { return recipe_; }
   const Registry& registry() const { return registry_; }
@@ -75,6 +81,7 @@ class Run {
   Recipe recipe_;
   const Registry& registry_;
   Compute compute_;
+  Comm& comm_;
   RunFiles files_;
   RunHost host_;
   Ledger ledger_;

@@ -18,6 +18,7 @@ fs::path pointer_of(Run& run, const Stage& stage, const std::string& inputs) {
   key.add(inputs).add(stage.sharing->basis(run)).add(ESPALIER_VERSION);
   key.add(
       fmt::format("{} {} {}", c10::toString(run.compute().dtype), run.compute().device.str(), at::get_num_threads()));
+  if (stage.all_ranks && !run.comm().alone()) key.add(fmt::format("{} ranks", run.comm().size()));
   return run.files().cache() / "stages" / fmt::format("{}-{}", stage.name, key.hex());
 }
 

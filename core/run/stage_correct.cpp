@@ -51,6 +51,7 @@ std::string run_correct(Run& run) {
     if (!run.recipe().teacher.spec) before = std::make_unique<Model>(run.given_teacher(), run.compute());
     run_training(run, *run.recipe().correct, "correct", model, before.get());
   }
+  if (!run.leads()) return "";
   save(run, model);
   return correct_written(run);
 }

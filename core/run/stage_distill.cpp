@@ -19,7 +19,7 @@ std::string run_distill(Run& run) {
   const TrainBlock& block = *run.recipe().distill;
   const Teaching teaching = open_teaching(run, block);
   run_training(run, block, "distill", student, teaching.weights.get(), teaching.cache ? &*teaching.cache : nullptr);
-  return distill_written(run);
+  return run.leads() ? distill_written(run) : "";
 }
 
 std::string distill_written(Run& run) {

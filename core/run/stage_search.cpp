@@ -108,8 +108,10 @@ class RunContest final : public Contest {
   }
 
   double zero_shot(std::size_t candidate) override {
-    SlicedWeights view(run_.pruned_model(), field_.plans[candidate], run_.compute());
-    const double nll = measure_loss(view);
+    const double nll = found_by_leader(run_.comm(), [&] {
+      SlicedWeights view(run_.pruned_model(), field_.plans[candidate], run_.compute());
+      return measure_loss(view);
+    });
     spdlog::info("search   {}: nll {:.4f} before training", name(candidate), nll);
     return nll;
   }
@@ -123,18 +125,20 @@ class RunContest final : public Contest {
     train_at(run_, block,
              {{checkpoints(candidate), folder(candidate) / "metrics.jsonl", {}}, "search", total_steps(recipe)},
              student, teaching_->weights.get(), teaching_->cache ? &*teaching_->cache : nullptr);
-    const double nll = measure_loss(student);
+    const double nll = found_by_leader(run_.comm(), [&] { return measure_loss(student); });
     spdlog::info("search   {}: nll {:.4f} after round {}", name(candidate), nll, round);
     return nll;
   }
 
   void changed(const std::vector<Standing>& standings) override {
+    if (!run_.leads()) return;
     write_json(timings_path(), {{"seconds", earlier_ + std::chrono::duration<double>(Clock::now() - began_).count()}});
     write_json(table_path(run_), search_to_json(field_.all, standings, plan_));
   }
 
   // What it was trained to is of no use to anyone any more, and as large as three models.
   void dropped(std::size_t candidate) override {
+    if (!run_.leads()) return;
     std::error_code error;
     fs::remove_all(checkpoints(candidate), error);
     if (error)
@@ -172,6 +176,11 @@ class Speeds {
   }
   // Of a candidate, at `batch` sequences of `seq_length` tokens.
   double of(const std::string& name, const Plan& plan, std::int64_t batch, std::int64_t seq_length) {
+    return found_by_leader(run_.comm(), [&] { return known_or_measured(name, plan, batch, seq_length); });
+  }
+
+ private:
+  double known_or_measured(const std::string& name, const Plan& plan, std::int64_t batch, std::int64_t seq_length) {
     nlohmann::json& speed = known_[fmt::format("{} × {}", batch, seq_length)][name];
     if (!speed.is_number()) {
       throw_if_interrupted();
@@ -183,7 +192,6 @@ class Speeds {
     return speed.get<double>();
   }
 
- private:
   Run& run_;
   fs::path path_;
   nlohmann::json known_ = nlohmann::json::object();
@@ -278,7 +286,9 @@ std::string run_search(Run& run) {
     spdlog::warn("search: no rounds: the loss right after the cut decides, which does not rank candidates well");
   const fs::path path = RunContest::table_path(run);
   std::vector<Standing> standings(field.all.list.size());
-  if (fs::exists(path)) standings = standings_from_json(read_json(path), field.all);
+  const bool known = run.leads() && fs::exists(path);
+  const std::string table = run.comm().broadcast_text(known ? read_json(path).dump() : "", 0);
+  if (!table.empty()) standings = standings_from_json(nlohmann::json::parse(table), field.all);
   RunContest contest(run, field, plan);
   halve(plan, standings, contest);
   for (std::size_t i = 0; i < standings.size(); ++i) {
@@ -286,6 +296,7 @@ std::string run_search(Run& run) {
   }
   std::map<std::string, double> speeds;
   if (run.recipe().search->throughput) speeds = speeds_of(run, field, standings);
+  if (!run.leads()) return "";
   spdlog::info("search\n{}", search_to_text(field.all, standings, plan, speeds));
   write_json(run.files().search(), search_to_json(field.all, standings, plan));
   return digest_of_file(run.files().search());

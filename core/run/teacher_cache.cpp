@@ -72,7 +72,8 @@ std::string teacher_cache_text(const Recipe& recipe) {
 
 Teaching open_teaching(Run& run, const TrainBlock& block) {
   if (!run.recipe().teacher_cache) return {std::make_unique<Model>(run.distill_teacher(), run.compute()), std::nullopt};
-  Teaching teaching{nullptr, fill(run, block).cache};
+  Teaching teaching;
+  leader_first(run.comm(), [&] { teaching.cache.emplace(fill(run, block).cache); });  // the others find all of it
   // Of a model that is streamed only what is asked for is read: here the head.
   if (teaching.cache->form().whole()) {
     teaching.weights = std::make_unique<StreamedWeights>(run.distill_teacher(), run.compute());

@@ -72,6 +72,7 @@ TrainResult run_training(Run& run, const TrainBlock& block, const std::string& s
 TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& place, Model& student,
                      WeightSource* teacher, const TeacherCache* cache) {
   TrainJob job;
+  job.comm = &run.comm();
   job.student = &student;
   for (const LossBlock& loss : block.losses) add_loss(run, loss, job);
   job.teacher = teacher;

@@ -20,6 +20,17 @@ void check_balance(const TrainBlock& block, const char* table, const Registry& r
                     features > 0 ? "losses on hidden states" : "losses on logits", "one or more of each kind");
 }
 
+// Every rank takes the same number of whole micro-batches.
+void check_ranks(const TrainBlock& block, const char* table, std::int64_t ranks, Diagnostics& diagnostics) {
+  const std::int64_t each = block.micro_batch * ranks, below = block.global_batch / each * each;
+  if (block.global_batch == below) return;
+  const std::string nearest = below > 0 ? fmt::format("{}, {}", below, below + each) : fmt::format("{}", below + each);
+  diagnostics.error(
+      block.global_batch_where, table,
+      fmt::format("global_batch does not divide over {} ranks in micro-batches of {}", ranks, block.micro_batch),
+      std::to_string(block.global_batch), fmt::format("a multiple of {} (nearest: {})", each, nearest));
+}
+
 // One table's losses against the two models; without a teacher no loss may ask for one.
 class LossCheck {
  public:
@@ -93,6 +104,8 @@ void check_training(const Run& run, const ModelSpec& student) {
   const Recipe& recipe = run.recipe();
   const ModelSpec given = run.teacher_spec();
   Diagnostics diagnostics;
+  if (recipe.correct) check_ranks(*recipe.correct, "correct", run.comm().size(), diagnostics);
+  if (recipe.distill) check_ranks(*recipe.distill, "distill", run.comm().size(), diagnostics);
   if (recipe.correct) {
     // A correction compares with the model before it.
     const std::optional<ModelSpec> before = recipe.teacher.spec ? std::nullopt : std::optional(given);

@@ -26,11 +26,12 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
   shape.head_chunk = default_head_chunk(student.vocab, compute.device);
   shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
   shape.recompute = recompute_of(block);
+  shape.ranks = run.comm().size();
   return shape;
 }
 
 std::int64_t available_bytes(at::Device device) {
-  if (device.is_cpu()) return physical_memory_bytes() - kProgram;
+  if (device.is_cpu()) return physical_memory_bytes() / this_launch().local_size - kProgram;
   return static_cast<std::int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
 }
 
@@ -41,7 +42,8 @@ void check(const TrainBlock& block, const std::string& table, const TrainShape& 
   TrainShape smaller = shape;
   std::string expected;
   const auto offer = [&](const char* recompute) {
-    const std::int64_t fits = fitting_micro_batch(smaller, block.global_batch, limit);
+    const std::int64_t fits =
+        fitting_micro_batch(smaller, std::max<std::int64_t>(block.global_batch / shape.ranks, 1), limit);
     if (fits == 0 || !expected.empty()) return;
     expected = fmt::format("micro_batch = {}{}", fits, recompute);
   };

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 #include <functional>
+#include <map>
+#include <sstream>
 #include <utility>
 
 #include <c10/core/GradMode.h>
@@ -13,89 +15,108 @@
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/checkpoint/safetensors.hpp"
+#include "core/train/optimizer_files.hpp"
 
 namespace espalier {
 namespace {
 
 constexpr const char* kModel = "model.safetensors";
-constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kTimings = "timings.json";  // apart, so that all other files repeat byte for byte
 constexpr const char* kLatest = "latest";
 constexpr std::string_view kPrefix = "iter_";
-const std::string kFirst = "exp_avg.", kSecond = "exp_avg_sq.";
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
-
-NamedTensors named(const std::string& prefix, const std::vector<std::string>& names,
-                   const std::vector<at::Tensor>& tensors) {
-  NamedTensors result;
-  for (std::size_t i = 0; i < names.size(); ++i) result.emplace_back(prefix + names[i], tensors[i]);
-  return result;
+void check_digest(const fs::path& folder, const nlohmann::json& digests, const std::string& file) {
+  const auto expected = digests.at(file).get<std::string>();
+  const std::string got = digest_of_file(folder / file);
+  if (got != expected) fail("{}: the data is damaged; got SHA-256 {}; expected {}", file, got, expected);
 }
 
-// Throws Error when the folder is not a whole checkpoint.
-TrainState read_state(const fs::path& folder) {
-  const nlohmann::json json = read_json(folder / kState);
-  TrainState state;
+// The files that the state promises: the model first, then the optimizer's, one or one for each rank that saved.
+std::vector<std::string> promised_files(const nlohmann::json& digests) {
+  for (const auto& entry : digests.items()) {
+    std::vector<std::string> files = optimizer_files_with(entry.key());
+    if (files.empty()) continue;
+    files.insert(files.begin(), kModel);
+    return files;
+  }
+  fail("{}: a value is missing or of a wrong type; got no file of the optimizer", kState);
+}
+
+// Throws Error, in place of what a broken JSON throws.
+template <class Read>
+auto reading_state(const Read& read) {
   try {
-    state.step = json.at("step").get<std::int64_t>();
-    state.tokens = json.at("tokens").get<std::int64_t>();
-    state.seconds = fs::exists(folder / kTimings) ? read_json(folder / kTimings).value("seconds", 0.0) : 0.0;
-    for (const char* file : {kModel, kOptimizer}) {
-      const auto expected = json.at("sha256").at(file).get<std::string>();
-      const std::string got = digest_of_file(folder / file);
-      if (got != expected) fail("{}: the data is damaged; got SHA-256 {}; expected {}", file, got, expected);
-    }
+    return read();
   } catch (const nlohmann::json::exception& error) {
     fail("{}: a value is missing or of a wrong type; got {}", kState, error.what());
   }
-  return state;
 }
 
-// Copies tensors of a file into tensors that are there.
-void restore(const fs::path& path, const std::string& prefix, const std::vector<std::string>& names,
-             std::vector<at::Tensor>& tensors) {
+// The optimizer's own pieces of the weights.
+void read_weights(const fs::path& path, const std::vector<std::string>& names, AdamW& optimizer) {
   const SafetensorsFile file(path);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const TensorInfo* info = file.find(prefix + names[i]);
-    if (info == nullptr || info->dtype != at::kFloat || info->shape != tensors[i].sizes()) {
-      fail(
-          "{}: the checkpoint belongs to another model; got {} for '{}'; expected float32 ({}); remove the checkpoints "
-          "to start anew",
-          path.string(), info == nullptr ? "nothing" : fmt::format("({})", fmt::join(info->shape, ", ")),
-          prefix + names[i], fmt::join(tensors[i].sizes(), ", "));
-    }
-    tensors[i].copy_(file.tensor(*info));
+  for (std::size_t k = 0; k < optimizer.pieces().size(); ++k) {
+    const FlatPiece& piece = optimizer.pieces()[k];
+    const at::Tensor& parameter = optimizer.parameters()[piece.parameter];
+    const TensorInfo& info = tensor_of_model(file, names[piece.parameter], parameter.sizes());
+    at::Tensor& weight = optimizer.weights()[k];
+    weight.copy_(file.tensor(info).flatten().narrow(0, piece.begin, piece.count()).view(weight.sizes()));
   }
+}
+
+// Whole and in float32, one tensor in memory at a time. Rank 0 writes, the others give it what they have.
+void write_weights(const fs::path& path, const std::vector<std::string>& names, AdamW& optimizer, bool writes) {
+  std::optional<SafetensorsWriter> writer;
+  if (writes) {
+    std::vector<TensorInfo> infos;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      infos.push_back({names[i], at::kFloat, optimizer.parameters()[i].sizes().vec()});
+    }
+    writer.emplace(path, std::move(infos), std::map<std::string, std::string>{});
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const at::Tensor whole = optimizer.whole_weight(i);
+    if (writer) writer->write(whole);
+  }
+  if (writer) writer->commit();
 }
 
 }  // namespace
 
 TrainCheckpoints::TrainCheckpoints(const fs::path& folder, std::vector<std::string> names, std::int64_t keep_last,
-                                   std::int64_t save_every, std::int64_t last_step)
+                                   std::int64_t save_every, std::int64_t last_step, Comm& comm)
     : folder_(folder),
       names_(std::move(names)),
       keep_last_(std::max<std::int64_t>(keep_last, 1)),
       save_every_(save_every),
-      last_step_(last_step) {}
+      last_step_(last_step),
+      comm_(comm) {}
 
 void TrainCheckpoints::save(const TrainState& state, AdamW& optimizer) {
   const std::string name = fmt::format("{}{:07}", kPrefix, state.step);
-  PendingFolder pending(folder_ / name);
-  save_tensors(pending.path() / kModel, named("", names_, optimizer.weights()));
-  NamedTensors moments = named(kFirst, names_, optimizer.first_moments());
-  for (auto& entry : named(kSecond, names_, optimizer.second_moments())) moments.push_back(std::move(entry));
-  save_tensors(pending.path() / kOptimizer, moments, {{"step", std::to_string(state.step)}});
-  nlohmann::json json = {{"step", state.step}, {"tokens", state.tokens}};
-  for (const char* file : {kModel, kOptimizer}) json["sha256"][file] = digest_of_file(pending.path() / file);
-  write_json(pending.path() / kTimings, {{"seconds", state.seconds}});
-  write_json(pending.path() / kState, json);
-  pending.commit();
+  std::optional<PendingFolder> pending;
+  if (comm_.leads()) pending.emplace(folder_ / name);
+  const fs::path place = comm_.broadcast_text(pending ? pending->path().string() : "", 0);
+  const std::string own = optimizer_file(comm_.rank(), comm_.size());
+  write_moments(place / own, names_, optimizer, state.step);
+  write_weights(place / kModel, names_, optimizer, comm_.leads());
+  const std::vector<std::string> digests = gather_texts(comm_, digest_of_file(place / own));
   last_ = folder_ / name;
-  point_at_last();
-  remove_damaged();
-  remove_old();
+  if (comm_.leads()) {
+    nlohmann::json json = {{"step", state.step}, {"tokens", state.tokens}};
+    json["sha256"][kModel] = digest_of_file(place / kModel);
+    for (std::int64_t rank = 0; rank < comm_.size(); ++rank) {
+      json["sha256"][optimizer_file(rank, comm_.size())] = digests[static_cast<std::size_t>(rank)];
+    }
+    write_json(place / kTimings, {{"seconds", state.seconds}});
+    write_json(place / kState, json);
+    pending->commit();
+    point_at_last();
+    remove_damaged();
+    remove_old();
+  }
+  comm_.barrier();
 }
 
 void TrainCheckpoints::point_at_last() const {
@@ -106,26 +127,70 @@ void TrainCheckpoints::point_at_last() const {
 
 std::optional<TrainState> TrainCheckpoints::load(AdamW& optimizer) {
   at::NoGradGuard no_grad;
-  remove_unfinished();
-  for (const fs::path& folder : newest_first()) {
-    TrainState state;
-    try {
-      state = read_state(folder);
-    } catch (const Error& error) {
-      spdlog::warn("{}: this checkpoint is damaged and is passed over; {}", folder.string(), error.what());
-      continue;
-    }
-    restore(folder / kModel, "", names_, optimizer.weights());
-    restore(folder / kOptimizer, kFirst, names_, optimizer.first_moments());
-    restore(folder / kOptimizer, kSecond, names_, optimizer.second_moments());
-    optimizer.restored(state.step);
+  std::string names;
+  if (comm_.leads()) {
+    remove_unfinished();
+    for (const fs::path& folder : newest_first()) names += folder.filename().string() + "\n";
+  }
+  std::istringstream list(comm_.broadcast_text(names, 0));
+  for (std::string name; std::getline(list, name);) {
+    const fs::path folder = folder_ / name;
+    std::vector<std::string> files;
+    const std::optional<TrainState> state = read_state(folder, files);
+    if (!state) continue;
+    read_weights(folder / kModel, names_, optimizer);
+    std::vector<fs::path> moments;
+    for (std::size_t i = 1; i < files.size(); ++i) moments.push_back(folder / files[i]);
+    read_moments(moments, names_, optimizer);
+    optimizer.restored(state->step);
     last_ = folder;
-    // A kill may have come between the folder, the file that names it and the removal of older ones.
-    point_at_last();
-    remove_old();
+    if (comm_.leads()) {
+      // A kill may have come between the folder, the file that names it and the removal of older ones.
+      point_at_last();
+      remove_old();
+    }
+    comm_.barrier();
     return state;
   }
   return std::nullopt;
+}
+
+// Ranks divide the reading of what they check, and agree on what they found.
+std::optional<TrainState> TrainCheckpoints::read_state(const fs::path& folder, std::vector<std::string>& files) {
+  TrainState state;
+  std::string problem, text;
+  try {
+    if (comm_.leads()) {
+      text = reading_state([&] {
+        nlohmann::json json = read_json(folder / kState);
+        json["seconds"] = fs::exists(folder / kTimings) ? read_json(folder / kTimings).value("seconds", 0.0) : 0.0;
+        return json.dump();
+      });
+    }
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  const std::string shared = comm_.broadcast_text(text, 0);
+  try {
+    if (shared.empty()) fail("{}", problem);
+    const nlohmann::json json = nlohmann::json::parse(shared);
+    reading_state([&] {
+      state = {json.at("step").get<std::int64_t>(), json.at("tokens").get<std::int64_t>(),
+               json.at("seconds").get<double>()};
+      files = promised_files(json.at("sha256"));
+      for (std::size_t i = 0; i < files.size(); ++i) {
+        if (static_cast<std::int64_t>(i) % comm_.size() == comm_.rank()) check_digest(folder, json["sha256"], files[i]);
+      }
+    });
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  for (const std::string& found : gather_texts(comm_, problem)) {
+    if (found.empty()) continue;
+    spdlog::warn("{}: this checkpoint is damaged and is passed over; {}", folder.string(), found);
+    return std::nullopt;
+  }
+  return state;
 }
 
 std::vector<fs::path> TrainCheckpoints::newest_first() const {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
@@ -42,6 +44,10 @@ void check(const TrainJob& job) {
   if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
     reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
            plan.global_batch, plan.micro_batch);
+  }
+  if (const std::int64_t each = plan.micro_batch * job.comm->size(); plan.global_batch % each != 0) {
+    reject("{}: global_batch does not divide over {} ranks in micro-batches of {}; got {}; expected a multiple of {}",
+           plan.label, job.comm->size(), plan.micro_batch, plan.global_batch, each);
   }
   const ModelSpec& spec = job.student->spec();
   if (job.data->max_token() >= spec.vocab) {
@@ -99,11 +105,13 @@ class Session {
   explicit Session(TrainJob& job)
       : job_(job),
         plan_(job.plan),
+        comm_(*job.comm),
         device_(job.student->compute().device),
         features_(feature_terms(job)),
-        optimizer_(trainable(*job.student, features_), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay}),
-        checkpoints_(job.checkpoints, names_of(*job.student, features_), plan_.keep_last, plan_.save_every,
-                     plan_.steps),
+        optimizer_(trainable(*job.student, features_), {plan_.beta1, plan_.beta2, plan_.eps, plan_.weight_decay},
+                   comm_),
+        checkpoints_(job.checkpoints, names_of(*job.student, features_), plan_.keep_last, plan_.save_every, plan_.steps,
+                     comm_),
         head_(head_index(*job.student)),
         loss_names_(log_names(job)) {
     needs_teacher_ =
@@ -116,7 +124,7 @@ class Session {
 
   TrainResult run() {
     state_ = checkpoints_.load(optimizer_).value_or(TrainState{});
-    if (state_.step > 0) {
+    if (state_.step > 0 && comm_.leads()) {
       spdlog::info("{}: goes on after step {} of {}", plan_.label, state_.step, plan_.steps);
     }
     earlier_seconds_ = state_.seconds;
@@ -134,10 +142,12 @@ class Session {
   struct StepValues {
     std::vector<double> losses;
     double total = 0.0, alpha = 0.0, learning_rate = 0.0, gradient_norm = 0.0;
+    bool interrupted = false;
   };
 
+  // Of rank 0; the others have none.
   struct Logs {
-    MetricsLog metrics;
+    std::optional<MetricsLog> metrics;
     std::optional<EventLog> events;
   };
 
@@ -149,9 +159,11 @@ class Session {
   }
 
   void loop() {
-    Logs logs{MetricsLog(job_.metrics, state_.step), std::nullopt};
-    if (!job_.events.empty()) logs.events.emplace(job_.events, state_.step);
-    ProgressBar bar(plan_.label, plan_.steps, state_.step);
+    Logs logs;
+    if (comm_.leads()) logs.metrics.emplace(job_.metrics, state_.step);
+    if (comm_.leads() && !job_.events.empty()) logs.events.emplace(job_.events, state_.step);
+    std::optional<ProgressBar> bar;
+    if (comm_.leads()) bar.emplace(plan_.label, plan_.steps, state_.step);
     while (state_.step < plan_.steps) {
       const Clock::time_point step_began = Clock::now();
       const StepValues values = step();
@@ -164,19 +176,21 @@ class Session {
   }
 
   // Everything after the update: log, evaluation, checkpoint, signals.
-  void finish_step(const StepValues& values, Logs& logs, ProgressBar& bar) {
+  void finish_step(const StepValues& values, Logs& logs, std::optional<ProgressBar>& bar) {
     const bool last = state_.step == plan_.steps;
     const auto due = [&](std::int64_t every) { return every > 0 && (state_.step % every == 0 || last); };
     std::optional<double> nll;
-    if (job_.evaluate && due(plan_.eval_every)) nll = evaluate();
+    if (comm_.leads() && job_.evaluate && due(plan_.eval_every)) nll = evaluate();
     state_.seconds = earlier_seconds_ + seconds_since(began_);
-    if (due(plan_.log_every) || nll) log(values, nll, logs);
-    bar.update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
+    if (comm_.leads() && (due(plan_.log_every) || nll)) log(values, nll, logs);
+    if (bar)
+      bar->update(state_.step, fmt::format("loss {:.4f}, {} tokens/s", values.total, human_count(tokens_per_second_)));
     if (job_.on_step) job_.on_step(state_.step);
 
-    const bool stop = interrupted() && !last;
+    // Of several ranks all stop, after the step in whose sums one told of a signal.
+    const bool stop = (comm_.alone() ? interrupted() : values.interrupted) && !last;
     if (due(plan_.save_every) || last || stop) {
-      logs.metrics.sync();
+      if (logs.metrics) logs.metrics->sync();
       if (logs.events) logs.events->sync();
       checkpoints_.save(state_, optimizer_);
     }
@@ -192,22 +206,49 @@ class Session {
     values.losses.assign(loss_names_.size(), 0.0);
     values.learning_rate = learning_rate();
     optimizer_.zero_gradients();
-    const TrainingStream::Batch batch = job_.data->batch(state_.step * plan_.global_batch, plan_.global_batch);
-    const std::int64_t learnt = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
+    // This rank's sequences: the first share of the step's micro-batches is rank 0's.
+    const std::int64_t share = plan_.global_batch / comm_.size();
+    const std::int64_t begin = state_.step * plan_.global_batch + comm_.rank() * share;
+    const TrainingStream::Batch batch = job_.data->batch(begin, share);
+    const std::int64_t learnt = learnt_by_all(batch);
     const double scale = learnt > 0 ? 1.0 / static_cast<double>(learnt) : 0.0;
-    for (std::int64_t first = 0; first < plan_.global_batch; first += plan_.micro_batch) {
-      const Part part = micro_batch(state_.step * plan_.global_batch + first,
-                                    batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
+    for (std::int64_t first = 0; first < share; first += plan_.micro_batch) {
+      const Part part = micro_batch(begin + first, batch.tokens.narrow(0, first, plan_.micro_batch).to(device_),
                                     batch.labels.narrow(0, first, plan_.micro_batch).to(device_), scale);
       for (std::size_t i = 0; i < part.losses.size(); ++i) values.losses[i] += part.losses[i];
       values.total += weighted(part.losses).logits + part.alpha * weighted(part.losses).features;
       values.alpha += part.alpha * static_cast<double>(plan_.micro_batch) / static_cast<double>(plan_.global_batch);
     }
+    add_up(values);
+    optimizer_.reduce_gradients();
     values.gradient_norm = optimizer_.gradient_norm();
     check_finite(values);
     const bool clip = plan_.clip_grad > 0 && values.gradient_norm > plan_.clip_grad;
     optimizer_.step(values.learning_rate, clip ? plan_.clip_grad / values.gradient_norm : 1.0);
     return values;
+  }
+
+  // Tokens of the global batch that count.
+  std::int64_t learnt_by_all(const TrainingStream::Batch& batch) {
+    const std::int64_t own = batch.labels.ne(kIgnoredLabel).sum().item<std::int64_t>();
+    if (comm_.alone()) return own;
+    at::Tensor sum = at::full({1}, static_cast<double>(own), at::TensorOptions(at::kDouble));  // exact below 2^53
+    comm_.all_reduce(sum);
+    return static_cast<std::int64_t>(sum.item<double>());
+  }
+
+  // Sums of all ranks in place of this one's.
+  void add_up(StepValues& values) {
+    if (comm_.alone()) return;
+    std::vector<double> numbers = values.losses;
+    numbers.insert(numbers.end(), {values.total, values.alpha, interrupted() ? 1.0 : 0.0});
+    at::Tensor sums = at::from_blob(numbers.data(), {static_cast<std::int64_t>(numbers.size())}, at::kDouble);
+    comm_.all_reduce(sums);
+    const std::size_t losses = values.losses.size();
+    std::copy(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(losses), values.losses.begin());
+    values.total = numbers[losses];
+    values.alpha = numbers[losses + 1];
+    values.interrupted = numbers[losses + 2] > 0.0;
   }
 
   // The recipe's weight of term i, in the order of loss_names_.
@@ -336,13 +377,14 @@ class Session {
     line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
     line["seconds"] = std::round(state_.seconds * 1000.0) / 1000.0;
     line["peak_rss"] = peak_resident_bytes();
-    logs.metrics.add(line);
+    logs.metrics->add(line);
     if (logs.events) logs.events->add(line);
     if (job_.on_metrics) job_.on_metrics(line);
   }
 
   TrainJob& job_;
   const TrainPlan& plan_;
+  Comm& comm_;
   at::Device device_;
   FeatureTerms features_;
   AdamW optimizer_;

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "core/comm/comm.hpp"
 #include "core/data/tokens.hpp"
 #include "core/forward/model.hpp"
 #include "core/train/feature_terms.hpp"
@@ -36,6 +37,9 @@ struct TrainPlan {
 };
 
 struct TrainJob {
+  // Every rank has the same job with models of its own. The micro-batches of a step are dealt out in order, the first
+  // share to rank 0; rank 0 alone writes logs and evaluates. All see the same checkpoint folder.
+  Comm* comm = &alone();
   Model* student = nullptr;         // trained in place
   WeightSource* teacher = nullptr;  // nullptr when no loss needs it
   // What the teacher says, computed before: then its layers are never run, and of `teacher` only the head is asked for,
@@ -62,7 +66,9 @@ struct TrainResult {
 
 // Trains from the newest whole checkpoint (or from the start) to the last step. A checkpoint is written every
 // save_every steps, on a signal (then Interrupted is thrown) and at the end. Stopped anywhere and run again, the
-// student ends with the same bytes. A loss or gradient that is not finite is an Error that names the last checkpoint.
+// student ends with the same bytes, on the same number of ranks; on another number the sums of gradients and losses are
+// taken in another order. A signal on any rank stops all after the same step. A loss or gradient that is not finite is
+// an Error that names the last checkpoint.
 TrainResult train(TrainJob& job);
 
 }  // namespace espalier

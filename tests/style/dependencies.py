@@ -21,7 +21,7 @@ RANKS = [
     ["base"],
     ["recipe", "stats"],
     ["plugin", "model"],
-    ["checkpoint", "data", "ops"],
+    ["checkpoint", "comm", "data", "ops"],
     ["forward"],
     ["eval"],
     ["importance", "prune", "train"],

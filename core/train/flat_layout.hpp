@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where parameters lie in one flat buffer that ranks divide among them (ZeRO stage 1, Rajbhandari et al.,
+// arXiv 1910.02054, section 5.1).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace espalier {
+
+// A stretch of the buffer whose parameters have one dtype: ranks × part elements, a part for each rank. The padding at
+// its end makes it divisible. One rank has one region, whatever the dtypes: it never has to move a dtype's bytes.
+struct FlatRegion {
+  std::int64_t begin = 0, part = 0;
+  at::ScalarType dtype = at::kFloat;
+};
+
+// What of a parameter falls into a rank's parts: elements begin … end-1 of it, at `place` of the rank's own buffer,
+// which is its parts of all regions behind each other.
+struct FlatPiece {
+  std::size_t parameter = 0;
+  std::int64_t begin = 0, end = 0, place = 0;
+  std::int64_t count() const { return end - begin; }
+};
+
+class FlatLayout {
+ public:
+  FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks);
+
+  std::int64_t size() const { return size_; }                       // elements of the buffer
+  std::int64_t own_size() const { return size_ / ranks_; }          // of one rank's parts
+  std::int64_t offset(std::size_t i) const { return offsets_[i]; }  // of parameter i in the buffer
+  const std::vector<FlatRegion>& regions() const { return regions_; }
+  std::vector<FlatPiece> pieces(std::int64_t rank) const;  // in the order of the buffer, none empty
+
+  // Parameter i as a view of a buffer with this layout, float32 (size).
+  at::Tensor view(const at::Tensor& buffer, std::size_t i) const;
+
+ private:
+  std::int64_t ranks_, size_ = 0;
+  std::vector<std::int64_t> offsets_, counts_;
+  std::vector<std::vector<std::int64_t>> shapes_;
+  std::vector<FlatRegion> regions_;
+  std::vector<std::size_t> order_;  // parameters as they lie in the buffer
+};
+
+}  // namespace espalier
