@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include "core/base/strings.hpp"
 #include "core/model/counts.hpp"
 
@@ -100,6 +102,11 @@ std::int64_t fitting_micro_batch(TrainShape shape, std::int64_t global_batch, st
     if (global_batch % batch == 0 && train_memory(shape).total() <= limit) return batch;
   }
   return 0;
+}
+
+std::int64_t peak_device_bytes(at::Device device) {
+  const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+  return stats.allocated_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
 }
 
 std::string to_text(const TrainMemory& memory) {

@@ -38,6 +38,9 @@ TrainMemory train_memory(const TrainShape& shape);
 // Largest micro-batch, a divisor of `global_batch`, with which the step fits `limit` bytes; 0: none does.
 std::int64_t fitting_micro_batch(TrainShape shape, std::int64_t global_batch, std::int64_t limit);
 
+// Most bytes of tensors on a GPU so far, by the allocator's count: what a prediction is held against.
+std::int64_t peak_device_bytes(at::Device device);
+
 // "1.2 GB (weights 100 MB + 400 MB of the teacher, gradients …)"
 std::string to_text(const TrainMemory& memory);
 

@@ -21,6 +21,7 @@
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
 #include "core/train/event_log.hpp"
+#include "core/train/memory.hpp"
 #include "core/train/metrics_log.hpp"
 #include "core/train/optimizer.hpp"
 #include "core/train/train_checkpoint.hpp"
@@ -377,6 +378,7 @@ class Session {
     line["tokens_per_s"] = std::round(tokens_per_second_ * 10.0) / 10.0;
     line["seconds"] = std::round(state_.seconds * 1000.0) / 1000.0;
     line["peak_rss"] = peak_resident_bytes();
+    if (device_.is_cuda()) line["peak_device_bytes"] = peak_device_bytes(device_);
     logs.metrics->add(line);
     if (logs.events) logs.events->add(line);
     if (job_.on_metrics) job_.on_metrics(line);
