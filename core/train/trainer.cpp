@@ -20,6 +20,7 @@
 #include "core/base/memory.hpp"
 #include "core/base/progress.hpp"
 #include "core/base/strings.hpp"
+#include "core/train/check_job.hpp"
 #include "core/train/event_log.hpp"
 #include "core/train/memory.hpp"
 #include "core/train/metrics_log.hpp"
@@ -32,38 +33,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void check(const TrainJob& job) {
-  const TrainPlan& plan = job.plan;
-  ESPALIER_CHECK(job.student != nullptr && job.data != nullptr && job.scheduler != nullptr &&
-                     !(job.losses.empty() && job.feature_losses.empty()),
-                 "incomplete job");
-  ESPALIER_CHECK(job.feature_losses.empty() || job.teacher != nullptr, "a loss needs a teacher");
-  ESPALIER_CHECK(job.teacher_cache == nullptr || job.feature_losses.empty(), "a cache has no hidden states of layers");
-  ESPALIER_CHECK(!plan.dynamic_balance || !(job.losses.empty() || job.feature_losses.empty()),
-                 "a balance between one kind of losses");
-  if (plan.micro_batch <= 0 || plan.global_batch <= 0 || plan.global_batch % plan.micro_batch != 0) {
-    reject("{}: global_batch is not a multiple of micro_batch; got {} and {}; expected whole micro-batches", plan.label,
-           plan.global_batch, plan.micro_batch);
-  }
-  if (const std::int64_t each = plan.micro_batch * job.comm->size(); plan.global_batch % each != 0) {
-    reject("{}: global_batch does not divide over {} ranks in micro-batches of {}; got {}; expected a multiple of {}",
-           plan.label, job.comm->size(), plan.micro_batch, plan.global_batch, each);
-  }
-  const ModelSpec& spec = job.student->spec();
-  if (job.data->max_token() >= spec.vocab) {
-    fail("{}: the training data has a token outside the model's vocabulary; got token {}; expected 0 to {}", plan.label,
-         job.data->max_token(), spec.vocab - 1);
-  }
-  if (job.teacher_cache != nullptr) {
-    const TeacherCacheForm& form = job.teacher_cache->form();
-    ESPALIER_CHECK(form.vocab == spec.vocab && form.seq_length == plan.seq_length, "the cache of another training");
-  }
-  if (plan.seq_length > spec.max_positions) {
-    spdlog::warn("{}: sequences are longer than the model's positions; got seq_length {}; expected at most {}",
-                 plan.label, plan.seq_length, spec.max_positions);
-  }
-}
 
 std::vector<std::string> names_of(const Model& model, const FeatureTerms& features) {
   std::vector<std::string> names;

@@ -87,6 +87,7 @@ depth = 3
 tokens = 2000000
 global_batch = 32
 micro_batch = 1
+recompute = "none"
 losses = [{ name = "kl", weight = 1.0, depth = 3, temperature = 1.0 }]
 balance = "fixed"
 scheduler = { name = "cosine", depth = 3, min = 1e-05, peak = 0.0001 }
