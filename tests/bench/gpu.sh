@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Everything that is timed on a GPU, beside its peers, in one run: set-up, build, the tests on the GPU, then whole distillation steps.
+# Everything that is timed on a GPU, beside its peers, in one run: set-up, build, the tests on the GPU, then the
+# distillation head alone and whole steps.
 #
 #   bash tests/bench/gpu.sh [PAIR ...]     PAIR: 3b-1b, 8b-4.5b or 12b-8b (tests/bench/gpu/shapes.py); without one all that fit
 #
@@ -16,6 +17,8 @@ bash tests/run.sh --device cuda -R '^cuda'
 espalier=build/dev/espalier
 "$espalier" doctor
 nvidia-smi --query-gpu=name,memory.total,driver_version,clocks.sm,power.limit --format=csv,noheader
+printf '\n== the distillation head\n'
+PYTHON=${PYTHON:-.venv/bin/python} tests/bench/kd_head/run.py build/dev/tests/bench/kd_head/kd_head_bench --device cuda
 for pair in "${pairs[@]}"; do
   printf '\n== %s\n' "$pair"
   "${PYTHON:-.venv/bin/python}" tests/bench/gpu/step.py "$espalier" "$pair" || printf '%s: could not be measured\n' "$pair"

@@ -3,7 +3,7 @@
 """A sweep of eight students of the quick start's teacher, with [teacher_cache] and without, at the same time: one process of one thread
 each, so that both see the machine alike. Prints seconds of both and their ratio, and fails when a student's bytes differ.
 
-    tests/bench/teacher_cache/run.py build/dev/espalier [TOKENS [WINDOWS]]      # 500000 tokens of distillation, 384 windows of evaluation
+    tests/bench/teacher_cache/run.py build/dev/espalier [TOKENS [WINDOWS]]      # 1000000 tokens of distillation, 384 windows of evaluation
 
 Needs runs/quickstart/teacher (bash examples/quickstart.sh makes it).
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 # Name and what is kept of 128 channels, 384 neurons and 4 heads a layer, 6 layers: from a half to an eighth of the parameters. Of a
 # student of the teacher's size the cache can save a quarter (its step is three times the teacher's), of a half about a third.
-STUDENTS = [("width-half", 96, 216, 4, 6), ("width-third", 80, 192, 4, 6), ("width-quarter", 64, 192, 2, 6), ("width-eighth", 48, 128, 2, 6),
+STUDENTS = [("width-half", 96, 216, 4, 6), ("width-third", 80, 224, 2, 6), ("width-quarter", 64, 192, 2, 6), ("width-eighth", 48, 128, 2, 6),
             ("depth-3", 128, 384, 4, 3), ("depth-2", 128, 384, 4, 2), ("depth-1", 128, 384, 4, 1), ("both", 96, 216, 4, 3)]
 ACTIVATION = 'metric = { name = "activation", seq = "mean", batch = "l2" }'
 CACHE = '[teacher_cache]\nk = 257  # the whole vocabulary\n'
@@ -34,7 +34,7 @@ def recipe(output, tokens, windows, cache):
 
 
 def main():
-    program, tokens, windows = Path(sys.argv[1]).resolve(), *[int(value) for value in [*sys.argv[2:], 500_000, 384][:2]]
+    program, tokens, windows = Path(sys.argv[1]).resolve(), *[int(value) for value in [*sys.argv[2:], 1_000_000, 384][:2]]
     with tempfile.TemporaryDirectory() as scratch:
         running = {}
         for name in ("without", "with"):
