@@ -9,7 +9,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "core/base/error.hpp"
+#include "core/ops/fused.hpp"
 #include "core/ops/ops.hpp"
 
 namespace espalier {
@@ -79,7 +79,7 @@ class RecomputedFunction : public torch::autograd::Function<RecomputedFunction> 
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    ESPALIER_CHECK(!at::GradMode::is_enabled(), "second derivatives are not available");
+    refuse_second_derivative();
     const Tensors leaves = leaves_of(ctx->get_saved_variables());
     at::Tensor made;
     {
@@ -110,7 +110,7 @@ class AffineOfRecomputed : public torch::autograd::Function<AffineOfRecomputed> 
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
-    ESPALIER_CHECK(!at::GradMode::is_enabled(), "second derivatives are not available");
+    refuse_second_derivative();
     const variable_list saved = ctx->get_saved_variables();
     const auto products = static_cast<std::size_t>(ctx->saved_data["products"].toInt());
     const std::size_t inputs = saved.size() - products;
