@@ -5,7 +5,8 @@
 #   bash recipes/ablations/run.sh [NAME ...] [-- OPTIONS OF ESPALIER SWEEP]
 #
 # NAME is that of a recipe beside this file (width-vs-depth); without one the whole set runs, about an hour on two cores.
-# Stopped, it resumes; what is done is not run again.
+# Stopped, it resumes; what is done is not run again. Without options there is a run at work on each core: models of this size
+# gain more from that than from a second thread.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -15,7 +16,7 @@ names=()
 while [ $# -gt 0 ]; do
   case $1 in
     --) shift; break ;;
-    -h | --help) sed -n '3,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     *)
       [[ " ${all[*]} " == *" $1 "* ]] || { printf "run.sh: error: no such ablation; got '%s'; expected one of: %s\n" "$1" "${all[*]}" >&2; exit 2; }
       names+=("$1") ;;
@@ -27,7 +28,9 @@ done
 bash setup.sh
 preset=${ESPALIER_PRESET:-release}  # dev: the build that the tests have made
 cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset" --parallel "$(bash tests/jobs.sh)"
+jobs=$(bash tests/jobs.sh)
+[ $# -gt 0 ] || set -- --jobs "$jobs"
+cmake --build --preset "$preset" --parallel "$jobs"
 espalier=build/$preset/espalier
 
 failed=()
