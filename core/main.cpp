@@ -41,8 +41,9 @@ int main(int argc, char** argv) {
   keep_freed_memory();
   try {
     return dispatch(Arguments(argv + 1, argv + argc));
+  } catch (const ToldElsewhere&) {
+    return 2;
   } catch (const RecipeError& error) {
-    if (*error.what() == '\0') return 2;  // another rank says it
     std::cerr << (std::string(error.what()).find("error: ") == std::string::npos ? "error: " : "") << error.what()
               << "\n";
     return 2;

@@ -24,4 +24,10 @@ template <class... Args>
   throw RecipeError(fmt::format(text, std::forward<Args>(args)...));
 }
 
+// A mistake of the user that another process of the same launch tells: this one ends without a word, with exit 2.
+class ToldElsewhere : public RecipeError {
+ public:
+  ToldElsewhere() : RecipeError("another rank tells it") {}
+};
+
 }  // namespace espalier

@@ -3,9 +3,8 @@
 
 #include <dlfcn.h>
 
-#include <cstdlib>
-
 #include "core/base/error.hpp"
+#include "core/base/strings.hpp"
 
 namespace espalier {
 
@@ -13,14 +12,7 @@ namespace fs = std::filesystem;
 
 std::vector<fs::path> module_search_path() {
   std::vector<fs::path> folders;
-  if (const char* variable = std::getenv("ESPALIER_MODULE_PATH")) {
-    const std::string text = variable;
-    for (std::size_t begin = 0; begin <= text.size();) {
-      const std::size_t end = std::min(text.find(':', begin), text.size());
-      if (end > begin) folders.emplace_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
+  for (const std::string& folder : parts_of_variable("ESPALIER_MODULE_PATH")) folders.emplace_back(folder);
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path();
   folders.push_back(program / "lib");

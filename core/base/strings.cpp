@@ -5,6 +5,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <sstream>
 
 #include "core/base/error.hpp"
 
@@ -64,6 +66,16 @@ bool match(std::string_view pattern, std::string_view path) {
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::format("{}", fmt::join(parts, separator));
+}
+
+std::vector<std::string> parts_of_variable(const char* name) {
+  std::vector<std::string> parts;
+  const char* variable = std::getenv(name);
+  std::istringstream text(variable == nullptr ? "" : variable);
+  for (std::string part; std::getline(text, part, ':');) {
+    if (!part.empty()) parts.push_back(part);
+  }
+  return parts;
 }
 
 std::string any_of(const std::vector<std::string>& choices) {

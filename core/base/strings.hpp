@@ -10,6 +10,9 @@ namespace espalier {
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
+// The parts between colons of an environment variable, without empty ones: a list of folders.
+std::vector<std::string> parts_of_variable(const char* name);
+
 // 'a', 'b' or 'c'
 std::string any_of(const std::vector<std::string>& choices);
 

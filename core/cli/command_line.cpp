@@ -59,7 +59,7 @@ Launch launch_of(const Verb& verb) {
     return launch;
   }
   if (launch.size > 1) {
-    if (launch.rank > 0) throw RecipeError("");  // rank 0 says it for all
+    if (launch.rank > 0) throw ToldElsewhere();
     reject(
         "espalier {}: works in one process; got {} processes from {}; expected espalier run, score, prune or distill "
         "there",

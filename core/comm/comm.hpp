@@ -31,7 +31,7 @@ class Comm {
   virtual void reduce_scatter(const at::Tensor& all, at::Tensor& own) = 0;
   // own (n) of any dtype → all (size × n): the parts in rank order. `own` may be its place in `all`.
   virtual void all_gather(const at::Tensor& own, at::Tensor& all) = 0;
-  // A few numbers, float64 on the CPU whatever the device: values (n) → their sum over ranks.
+  // A few numbers, float64, on the rank's device or on the CPU: values (n) → their sum over ranks.
   virtual void all_reduce(at::Tensor& values) = 0;
   // The tensor of `root` goes to all.
   virtual void broadcast(at::Tensor& tensor, std::int64_t root) = 0;

@@ -110,11 +110,11 @@ class NcclComm final : public Comm {
   }
 
   void all_reduce(at::Tensor& values) override {
-    ESPALIER_CHECK(values.is_contiguous() && values.scalar_type() == at::kDouble && values.device().is_cpu());
+    ESPALIER_CHECK(values.is_contiguous() && values.scalar_type() == at::kDouble);
     const at::Tensor own = values.to(device_);
     at::Tensor all = at::empty({size_ * values.numel()}, own.options());
     all_gather(own, all);
-    const at::Tensor parts = all.cpu().view({size_, values.numel()});
+    const at::Tensor parts = all.to(values.device()).view({size_, values.numel()});
     values.copy_(parts[0]);
     for (std::int64_t other = 1; other < size_; ++other) values.add_(parts[other]);
   }

@@ -57,19 +57,15 @@ void launch_for(const Call& call, bool packs, Stream stream) {
   }
 }
 
-template <class G, class M>
+template <class M>
 __global__ void adamw_kernel(AdamW call) {
-  const float factor = call.factor != nullptr ? *call.factor : 1.0F;
-  const arithmetic::AdamWNumbers numbers{call.keep,  call.beta1, call.rest1,      call.beta2,
-                                         call.rest2, call.rate,  call.correction, call.eps};
-  const arithmetic::AdamWArrays<G, M> arrays{call.master,
-                                             static_cast<Bf16*>(call.weight),
-                                             static_cast<std::int16_t*>(call.rest),
-                                             static_cast<const G*>(call.gradient),
-                                             static_cast<M*>(call.first),
-                                             static_cast<M*>(call.second)};
+  const arithmetic::AdamWNumbers numbers{call.keep, call.beta1,      call.rest1, call.beta2, call.rest2,
+                                         call.rate, call.correction, call.eps,   call.factor};
+  const arithmetic::AdamWArrays<M> arrays{
+      call.master,   static_cast<Bf16*>(call.weight), static_cast<std::int16_t*>(call.rest),
+      call.gradient, static_cast<M*>(call.first),     static_cast<M*>(call.second)};
   for (std::int64_t i = first_element(); i < call.size; i += all_threads()) {
-    arithmetic::adamw_element(arrays, i, numbers, factor);
+    arithmetic::adamw_element(arrays, i, numbers);
   }
 }
 
@@ -94,8 +90,7 @@ void activate_backward(Number number, const ActivateBackward& call, Stream strea
 
 void adamw(const AdamW& call, Stream stream) {
   if (call.size == 0) return;
-  const auto kernel = call.bf16_gradient ? (call.bf16_moments ? adamw_kernel<Bf16, Bf16> : adamw_kernel<Bf16, float>)
-                                         : (call.bf16_moments ? adamw_kernel<float, Bf16> : adamw_kernel<float, float>);
+  const auto kernel = call.bf16_moments ? adamw_kernel<Bf16> : adamw_kernel<float>;
   kernel<<<blocks_for(call.size), kThreads, 0, stream>>>(call);
 }
 

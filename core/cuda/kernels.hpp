@@ -66,17 +66,17 @@ struct Rotate {
 };
 void rotate(Number number, const Rotate& call, Stream stream);
 
-// Logits of `number`, gradient of the same or of float32. One block for a row.
+// Logits of float32, a gradient of any type. One block for a row.
 struct KlPass {
   std::int64_t rows, width;
   float temperature, kl_scale, ce_scale;
-  bool accumulate, gradient_f32;
-  const void *student, *teacher;
+  bool accumulate;
+  const float *student, *teacher;
   const std::int64_t* labels;  // null, as `ce`, without cross entropy
   void* gradient;              // or null
   float *kl, *ce;
 };
-void kl_rows(Number number, const KlPass& call, Stream stream);
+void kl_rows(Number gradient, const KlPass& call, Stream stream);
 
 // x (samples, tokens, channels) → out (samples, 4, channels): Σ|x|, Σx², mean, Σ(x − mean)². `partial`: 4 floats for
 // each sample, chunk of kStatisticsRows tokens, and channel.
@@ -89,23 +89,17 @@ struct Statistics {
 void statistics(Number number, const Statistics& call, Stream stream);
 std::int64_t statistics_chunks(std::int64_t tokens);
 
-// The forms of core/ops/adamw.hpp; `bf16_gradient` and `bf16_moments` say what lies there instead of float32.
+// The forms of core/ops/adamw.hpp; `bf16_moments`: what lies there instead of float32.
 struct AdamW {
   std::int64_t size;
-  bool bf16_gradient, bf16_moments;
-  float keep, beta1, rest1, beta2, rest2, rate, correction, eps;
+  bool bf16_moments;
+  float keep, beta1, rest1, beta2, rest2, rate, correction, eps, factor;
   float* master;
   void *weight, *rest;
-  const void* gradient;
+  const float* gradient;
   void *first, *second;
-  const float* factor;  // or null: 1
 };
 void adamw(const AdamW& call, Stream stream);
-
-// out[0] = Σx²; block b adds up elements of tile b, b + blocks …, each thread in order, in float32 for a tile and
-// float64 between tiles; a last block adds the blocks in order. `partial`: kSquareBlocks doubles.
-inline constexpr std::int64_t kSquareBlocks = 512;
-void square_sum(Number number, const void* x, std::int64_t size, double* partial, float* out, Stream stream);
 
 // out (outer, kept, inner) = x (outer, extent, inner) at index (kept), elements of `bytes` bytes.
 struct Gather {

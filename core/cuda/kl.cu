@@ -11,41 +11,35 @@
 namespace espalier::cuda {
 namespace {
 
-template <bool kCe, int N, class T, class G>
+template <bool kCe, int N, class G>
 __global__ void __launch_bounds__(512) kl_kernel(KlPass call) {
   BlockTeam<N> team;
   const std::int64_t row = blockIdx.x, at = row * call.width;
-  arithmetic::kl_row<kCe, N, T, G>(
-      team, {static_cast<const T*>(call.student) + at, static_cast<const T*>(call.teacher) + at,
-             call.gradient == nullptr ? nullptr : static_cast<G*>(call.gradient) + at, call.kl + row,
-             kCe ? call.ce + row : nullptr, kCe ? call.labels[row] : 0, call.width, call.temperature, call.kl_scale,
-             call.ce_scale, call.accumulate});
+  arithmetic::kl_row<kCe, N, float, G>(
+      team,
+      {call.student + at, call.teacher + at, call.gradient == nullptr ? nullptr : static_cast<G*>(call.gradient) + at,
+       call.kl + row, kCe ? call.ce + row : nullptr, kCe ? call.labels[row] : 0, call.width, call.temperature,
+       call.kl_scale, call.ce_scale, call.accumulate});
 }
 
-template <bool kCe, int N, class T, class G>
+template <bool kCe, int N, class G>
 void launch(const KlPass& call, Stream stream) {
   const unsigned threads = threads_for(call.width / N, 512);
-  kl_kernel<kCe, N, T, G><<<static_cast<unsigned>(call.rows), threads, 0, stream>>>(call);
-}
-
-template <class T, class G>
-void launch_for(const KlPass& call, Stream stream) {
-  constexpr int kWide = kPack<T>;
-  const bool packs = packs_fit(call.width, kWide, sizeof(T), {call.student, call.teacher}) &&
-                     packs_fit(call.width, kWide, sizeof(G), {call.gradient});
-  const bool ce = call.ce != nullptr;
-  const auto chosen = ce ? (packs ? launch<true, kWide, T, G> : launch<true, 1, T, G>)
-                         : (packs ? launch<false, kWide, T, G> : launch<false, 1, T, G>);
-  chosen(call, stream);
+  kl_kernel<kCe, N, G><<<static_cast<unsigned>(call.rows), threads, 0, stream>>>(call);
 }
 
 }  // namespace
 
-void kl_rows(Number number, const KlPass& call, Stream stream) {
+void kl_rows(Number gradient, const KlPass& call, Stream stream) {
   if (call.rows == 0 || call.width == 0) return;
-  with_type(number, [&](auto type) {
-    using T = typename decltype(type)::type;
-    call.gradient_f32 ? launch_for<T, float>(call, stream) : launch_for<T, T>(call, stream);
+  with_type(gradient, [&](auto type) {
+    using G = typename decltype(type)::type;
+    constexpr int kWide = kPack<float>;
+    const bool packs = packs_fit(call.width, kWide, sizeof(float), {call.student, call.teacher}) &&
+                       packs_fit(call.width, kWide, sizeof(G), {call.gradient});
+    const auto chosen = call.ce != nullptr ? (packs ? launch<true, kWide, G> : launch<true, 1, G>)
+                                           : (packs ? launch<false, kWide, G> : launch<false, 1, G>);
+    chosen(call, stream);
   });
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sums over much: the statistics of activations (core/ops/arithmetic/statistics.hpp) and the squares of a gradient.
-// Statistics: x (samples, tokens, channels) is read once by (channels / pack, chunks, samples) threads; a second kernel
-// merges the chunks of each channel in order.
-// Squares: a grid of fixed size, so that the order is a function of the number of elements alone.
+// The statistics of activations (core/ops/arithmetic/statistics.hpp): x (samples, tokens, channels) is read once by
+// (channels / pack, chunks, samples) threads; a second kernel merges the chunks of each channel in order.
 #include "core/ops/arithmetic/statistics.hpp"
 
 #include "core/cuda/kernels.hpp"
@@ -15,7 +13,6 @@ using arithmetic::ChunkStatistics;
 using arithmetic::kStatisticsRows;
 
 constexpr unsigned kThreads = 128;
-constexpr std::int64_t kTile = 4096;  // elements a thread block adds in float32 before float64 takes over
 
 // Grid: channel tiles, chunks, samples.
 template <int N, class T>
@@ -60,41 +57,6 @@ void launch(const Statistics& call, Stream stream) {
   merge_kernel<<<over_channels, kThreads, 0, stream>>>(call, chunks);
 }
 
-// The block's doubles, added in the order of a fixed tree; thread 0 has the sum.
-__device__ double block_sum(double mine) {
-  __shared__ double parts[256];
-  parts[threadIdx.x] = mine;
-  __syncthreads();
-  for (unsigned distance = blockDim.x / 2; distance > 0; distance /= 2) {
-    if (threadIdx.x < distance) parts[threadIdx.x] += parts[threadIdx.x + distance];
-    __syncthreads();
-  }
-  return parts[0];
-}
-
-template <class T>
-__global__ void squares_kernel(const T* x, std::int64_t size, double* partial) {
-  double mine = 0;
-  for (std::int64_t tile = blockIdx.x; tile * kTile < size; tile += gridDim.x) {
-    const std::int64_t end = (tile + 1) * kTile < size ? (tile + 1) * kTile : size;
-    float sum = 0;
-    for (std::int64_t i = tile * kTile + threadIdx.x; i < end; i += blockDim.x) {
-      const float value = arithmetic::wide(x[i]);
-      sum += value * value;
-    }
-    mine += sum;
-  }
-  const double total = block_sum(mine);
-  if (threadIdx.x == 0) partial[blockIdx.x] = total;
-}
-
-__global__ void add_squares_kernel(const double* partial, float* out) {
-  double mine = 0;
-  for (std::int64_t i = threadIdx.x; i < kSquareBlocks; i += blockDim.x) mine += partial[i];
-  const double total = block_sum(mine);
-  if (threadIdx.x == 0) *out = static_cast<float>(total);
-}
-
 }  // namespace
 
 std::int64_t statistics_chunks(std::int64_t tokens) { return (tokens + kStatisticsRows - 1) / kStatisticsRows; }
@@ -107,14 +69,6 @@ void statistics(Number number, const Statistics& call, Stream stream) {
     constexpr int kWide = kPack<T> / 2;
     const bool packs = packs_fit(call.channels, kWide, sizeof(T), {call.x});
     packs ? launch<kWide, T>(call, stream) : launch<1, T>(call, stream);
-  });
-}
-
-void square_sum(Number number, const void* x, std::int64_t size, double* partial, float* out, Stream stream) {
-  with_type(number, [&](auto type) {
-    using T = typename decltype(type)::type;
-    squares_kernel<T><<<kSquareBlocks, 256, 0, stream>>>(static_cast<const T*>(x), size, partial);
-    add_squares_kernel<<<1, 256, 0, stream>>>(partial, out);
   });
 }
 

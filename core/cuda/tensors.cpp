@@ -7,6 +7,7 @@
 
 #include "core/cuda/kernels.hpp"
 #include "core/cuda/place.hpp"
+#include "core/cuda/recording.hpp"
 #include "core/ops/adamw_numbers.hpp"
 #include "espalier/sdk/error.hpp"
 
@@ -127,16 +128,15 @@ void rotate_of(const RotateCall& call) {
 void kl_rows_of(const KlRows& call) {
   const Place place(call.student);
   const bool ce = call.ce.defined();
-  kl_rows(number_of(call.student),
+  kl_rows(call.gradient.defined() ? number_of(call.gradient) : Number::f32,
           {.rows = call.student.size(0),
            .width = call.student.size(1),
            .temperature = static_cast<float>(call.temperature),
            .kl_scale = static_cast<float>(call.kl_scale / call.temperature),
            .ce_scale = static_cast<float>(call.ce_scale),
            .accumulate = call.accumulate,
-           .gradient_f32 = call.gradient.defined() && call.gradient.scalar_type() == at::kFloat,
-           .student = read(call.student),
-           .teacher = read(call.teacher),
+           .student = floats(call.student),
+           .teacher = floats(call.teacher),
            .labels = ce ? call.labels.const_data_ptr<std::int64_t>() : nullptr,
            .gradient = written(call.gradient),
            .kl = floats_written(call.kl),
@@ -149,7 +149,6 @@ void adamw_of(const AdamWUpdate& update) {
   const Place place(update.gradient);
   const arithmetic::AdamWNumbers numbers = adamw_numbers(update);
   adamw({.size = update.gradient.numel(),
-         .bf16_gradient = update.gradient.scalar_type() == at::kBFloat16,
          .bf16_moments = update.first.scalar_type() == at::kBFloat16,
          .keep = numbers.keep,
          .beta1 = numbers.beta1,
@@ -159,13 +158,13 @@ void adamw_of(const AdamWUpdate& update) {
          .rate = numbers.rate,
          .correction = numbers.correction,
          .eps = numbers.eps,
+         .factor = numbers.factor,
          .master = floats_written(update.master),
          .weight = written(update.weight),
          .rest = written(update.rest),
-         .gradient = read(update.gradient),
+         .gradient = floats(update.gradient),
          .first = written(update.first),
-         .second = written(update.second),
-         .factor = floats(update.factor)},
+         .second = written(update.second)},
         place.stream());
   place.launched();
 }
@@ -183,14 +182,6 @@ void statistics_of(const StatisticsCall& call) {
               .partial = floats_written(partial),
               .out = static_cast<double*>(written(call.out))},
              place.stream());
-  place.launched();
-}
-
-void square_sum_of(const SquareSumCall& call) {
-  const Place place(call.x);
-  const at::Tensor partial = at::empty({kSquareBlocks}, call.x.options().dtype(at::kDouble).requires_grad(false));
-  square_sum(number_of(call.x), read(call.x), call.x.numel(), static_cast<double*>(written(partial)),
-             floats_written(call.out), place.stream());
   place.launched();
 }
 
@@ -221,8 +212,8 @@ const DeviceKernels kKernels = {
     .kl_rows = kl_rows_of,
     .adamw = adamw_of,
     .statistics = statistics_of,
-    .square_sum = square_sum_of,
     .gather = gather_of,
+    .record = record,
 };
 
 }  // namespace espalier::cuda

@@ -74,9 +74,10 @@ class TrainingStream {
     at::Tensor tokens;  // (B, seq_length) int64
     at::Tensor labels;  // (B, seq_length) int64, the next token; kIgnoredLabel where the loss mask is 0
   };
-  Batch batch(std::int64_t first, std::int64_t count) const;  // sequences first … first+count-1
-  std::int64_t windows() const;                               // distinct ones in an epoch
-  std::int64_t max_token() const;                             // largest token in the data, to check against vocab
+  Batch batch(std::int64_t first, std::int64_t count) const;          // sequences first … first+count-1
+  std::int64_t learnt(std::int64_t first, std::int64_t count) const;  // labels of them that are not ignored
+  std::int64_t windows() const;                                       // distinct ones in an epoch
+  std::int64_t max_token() const;  // largest token in the data, to check against vocab
 
   // Where sequence i comes from: the window of a source that starts at token window * seq_length.
   struct Place {

@@ -91,6 +91,20 @@ TrainingStream::Batch TrainingStream::batch(std::int64_t first, std::int64_t cou
   return batch;
 }
 
+std::int64_t TrainingStream::learnt(std::int64_t first, std::int64_t count) const {
+  const std::int64_t length = state_->seq_length;
+  std::vector<std::uint8_t> learnt(static_cast<std::size_t>(length));
+  std::int64_t sum = 0;
+  for (std::int64_t sequence = first; sequence < first + count; ++sequence) {
+    const Place from = place(sequence);
+    const TokenFile& file = state_->sources[from.source].tokens;
+    const std::int64_t begin = from.window * length + 1;
+    if (file.has_loss_mask()) file.read_mask(begin, begin + length, learnt.data());
+    sum += file.has_loss_mask() ? length - std::count(learnt.begin(), learnt.end(), 0) : length;
+  }
+  return sum;
+}
+
 std::int64_t TrainingStream::windows() const {
   std::int64_t sum = 0;
   for (const std::int64_t windows : state_->windows) sum += windows;

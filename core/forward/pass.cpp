@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A whole forward pass, and the loss of the next token.
+#include <algorithm>
+#include <deque>
+#include <mutex>
+
 #include <ATen/ATen.h>
 
 #include "core/forward/logit_rows.hpp"
@@ -8,11 +12,48 @@
 
 namespace espalier {
 
+namespace {
+
+// The tables of the last passes, for all models: to make one means to wait for a GPU.
+class RecentTables {
+ public:
+  Rotary table(const Rope& rope, std::int64_t head_dim, std::int64_t positions, Compute compute) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = std::find_if(recent_.begin(), recent_.end(), [&](const Entry& entry) {
+      return entry.rope == rope && entry.head_dim == head_dim && entry.positions == positions &&
+             entry.compute.dtype == compute.dtype && entry.compute.device == compute.device;
+    });
+    if (found != recent_.end()) return found->rotary;
+    if (recent_.size() == kMost) recent_.pop_front();
+    recent_.push_back(
+        {rope, head_dim, positions, compute, rotary_table(rope, head_dim, positions, compute.dtype, compute.device)});
+    return recent_.back().rotary;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 8;
+  struct Entry {
+    Rope rope;
+    std::int64_t head_dim, positions;
+    Compute compute;
+    Rotary rotary;
+  };
+  std::mutex mutex_;
+  std::deque<Entry> recent_;
+};
+
+RecentTables& recent_tables() {
+  static auto* tables = new RecentTables;  // never freed: a device's tensors must not outlive its driver
+  return *tables;
+}
+
+}  // namespace
+
 const Rotary& RotaryCache::of_layer(std::int64_t layer) {
   const std::int64_t head_dim = spec_.layers[static_cast<std::size_t>(layer)].head_dim;
   const auto found = by_head_dim_.find(head_dim);
   if (found != by_head_dim_.end()) return found->second;
-  return by_head_dim_.emplace(head_dim, rotary_table(spec_.rope, head_dim, positions_, compute_.dtype, compute_.device))
+  return by_head_dim_.emplace(head_dim, recent_tables().table(spec_.rope, head_dim, positions_, compute_))
       .first->second;
 }
 

@@ -2,10 +2,7 @@
 #include "core/ops/adamw.hpp"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/ones_like.h>
 #include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
 
 #include "core/base/error.hpp"
@@ -30,13 +27,12 @@ bool is(const at::Tensor& x, at::ScalarType dtype) { return x.defined() && x.sca
 
 void check(const AdamWUpdate& update) {
   const bool split = is(update.weight, at::kBFloat16) && is(update.rest, at::kShort) && !update.master.defined();
-  const bool master = is(update.master, at::kFloat) && !update.rest.defined() &&
-                      (!update.weight.defined() || is(update.weight, at::kBFloat16));
+  const bool master = is(update.master, at::kFloat) && !update.weight.defined() && !update.rest.defined();
   ESPALIER_CHECK(split || master, "forms of AdamW's weights");
-  const at::ScalarType moments = update.first.scalar_type(), gradient = update.gradient.scalar_type();
+  const at::ScalarType moments = update.first.scalar_type();
   ESPALIER_CHECK(update.second.scalar_type() == moments && (moments == at::kFloat || moments == at::kBFloat16),
                  "moments of ", moments);
-  ESPALIER_CHECK(gradient == at::kFloat || gradient == at::kBFloat16, "gradient of ", gradient);
+  ESPALIER_CHECK(is(update.gradient, at::kFloat), "gradient");
   for (const at::Tensor* x : {&update.master, &update.weight, &update.rest, &update.first, &update.second}) {
     ESPALIER_CHECK(!x->defined() || (x->numel() == update.gradient.numel() && x->is_contiguous() &&
                                      x->device() == update.gradient.device()),
@@ -45,15 +41,14 @@ void check(const AdamWUpdate& update) {
   ESPALIER_CHECK(update.gradient.is_contiguous() && update.step >= 1, "step ", update.step);
 }
 
-template <class G, class M>
+template <class M>
 void on_cpu(const AdamWUpdate& update) {
-  const arithmetic::AdamWArrays<G, M> arrays{data<float>(update.master),      bf16(update.weight),
-                                             data<std::int16_t>(update.rest), data<G>(update.gradient),
-                                             data<M>(update.first),           data<M>(update.second)};
+  const arithmetic::AdamWArrays<M> arrays{data<float>(update.master),      bf16(update.weight),
+                                          data<std::int16_t>(update.rest), data<float>(update.gradient),
+                                          data<M>(update.first),           data<M>(update.second)};
   const arithmetic::AdamWNumbers numbers = adamw_numbers(update);
-  const float factor = update.factor.defined() ? update.factor.item<float>() : 1.0F;
   at::parallel_for(0, update.gradient.numel(), kElements,
-                   [&](std::int64_t begin, std::int64_t end) { cpu::adamw(arrays, begin, end, numbers, factor); });
+                   [&](std::int64_t begin, std::int64_t end) { cpu::adamw(arrays, begin, end, numbers); });
 }
 
 }  // namespace
@@ -63,11 +58,7 @@ void adamw_update(const AdamWUpdate& update) {
   check(update);
   if (const DeviceKernels* kernels = device_kernels(update.gradient)) return kernels->adamw(update);
   ESPALIER_CHECK(update.gradient.is_cpu(), "AdamW on ", update.gradient.device());
-  const bool narrow_gradient = update.gradient.scalar_type() == at::kBFloat16;
-  if (update.first.scalar_type() == at::kBFloat16) {
-    return narrow_gradient ? on_cpu<Bf16, Bf16>(update) : on_cpu<float, Bf16>(update);
-  }
-  narrow_gradient ? on_cpu<Bf16, float>(update) : on_cpu<float, float>(update);
+  update.first.scalar_type() == at::kBFloat16 ? on_cpu<Bf16>(update) : on_cpu<float>(update);
 }
 
 void split_master(const at::Tensor& master, at::Tensor& weight, at::Tensor& rest) {
@@ -85,21 +76,6 @@ at::Tensor joined_master(const at::Tensor& weight, const at::Tensor& rest) {
   const at::Tensor whole = at::empty(high.sizes(), high.options().dtype(at::kFloat));
   cpu::join(bf16(high), data<std::int16_t>(low), whole.mutable_data_ptr<float>(), whole.numel());
   return whole.to(weight.device());
-}
-
-at::Tensor square_sum(const at::Tensor& x) {
-  const at::NoGradGuard no_grad;
-  if (const DeviceKernels* kernels = device_kernels(x)) {
-    const at::Tensor out = at::empty({}, x.options().dtype(at::kFloat).requires_grad(false));
-    kernels->square_sum({x.contiguous(), out});
-    return out;
-  }
-  return at::linalg_vector_norm(x.flatten(), 2, at::OptionalIntArrayRef(), false, at::kDouble).square().to(at::kFloat);
-}
-
-at::Tensor clip_factor(const at::Tensor& squares, double limit) {
-  // A gradient of zeros gives limit/0 = inf, which is 1 here.
-  return (limit / squares.sqrt()).clamp_max(1.0).to(at::kFloat);
 }
 
 }  // namespace espalier

@@ -12,17 +12,16 @@ namespace espalier {
 // w ← w − lr/(1 − β1^step) · m / (sqrt(v)/sqrt(1 − β2^step) + eps),   g = gradient·factor
 // (Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, algorithm 2). In float32, in this order, without
 // contraction: the CPU and a GPU give the same bits. w is one of
-//   master          float32
-//   master, weight  float32, and its bfloat16 rounding in `weight`
-//   weight, rest    bfloat16 and int16: together a float32, to the last bit (see split() of arithmetic/adamw.hpp)
+//   master        float32
+//   weight, rest  bfloat16 and int16: together a float32, to the last bit (see split() of arithmetic/adamw.hpp)
 // All tensors are contiguous and have the same number of elements.
 struct AdamWUpdate {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0;
   std::int64_t step = 1;            // counts from 1
   at::Tensor master, weight, rest;  // those of the form
-  at::Tensor gradient;              // float32 or bfloat16
+  at::Tensor gradient;              // float32
   at::Tensor first, second;         // m and v: both float32 or both bfloat16
-  at::Tensor factor;                // float32 scalar on the same device (clipping), or undefined: 1
+  double factor = 1;                // of the gradient: clipping
 };
 void adamw_update(const AdamWUpdate& update);
 
@@ -30,11 +29,5 @@ void adamw_update(const AdamWUpdate& update);
 // stays NaN.
 void split_master(const at::Tensor& master, at::Tensor& weight, at::Tensor& rest);
 at::Tensor joined_master(const at::Tensor& weight, const at::Tensor& rest);
-
-// Σx² as a float32 scalar on x's device: no wait for the device. The same bits on every run.
-at::Tensor square_sum(const at::Tensor& x);
-
-// min(1, limit / sqrt(squares)) as such a scalar, for AdamWUpdate::factor.
-at::Tensor clip_factor(const at::Tensor& squares, double limit);
 
 }  // namespace espalier

@@ -19,7 +19,8 @@ inline arithmetic::AdamWNumbers adamw_numbers(const AdamWUpdate& update) {
           .rest2 = f(1 - update.beta2),
           .rate = f(update.learning_rate / (1 - std::pow(update.beta1, step))),
           .correction = f(std::sqrt(1 - std::pow(update.beta2, step))),
-          .eps = f(update.eps)};
+          .eps = f(update.eps),
+          .factor = f(update.factor)};
 }
 
 }  // namespace espalier

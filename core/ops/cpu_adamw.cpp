@@ -12,37 +12,27 @@ using arithmetic::AdamWNumbers;
 using arithmetic::Bf16;
 
 // Each form is a loop of its own, so that the compiler sees which arrays there are.
-template <class G, class M>
+template <class M>
 struct UpdateElements {
-  static ESPALIER_BODY void run(AdamWArrays<G, M> arrays, std::int64_t begin, std::int64_t end, AdamWNumbers numbers,
-                                float factor) {
+  static ESPALIER_BODY void run(AdamWArrays<M> arrays, std::int64_t begin, std::int64_t end, AdamWNumbers numbers) {
     if (arrays.rest != nullptr) {
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(arrays, i, numbers, factor);
-    } else if (arrays.weight != nullptr) {
-      const AdamWArrays<G, M> two{arrays.master, arrays.weight, nullptr, arrays.gradient, arrays.first, arrays.second};
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(two, i, numbers, factor);
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(arrays, i, numbers);
     } else {
-      const AdamWArrays<G, M> one{arrays.master, nullptr, nullptr, arrays.gradient, arrays.first, arrays.second};
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(one, i, numbers, factor);
+      const AdamWArrays<M> whole{arrays.master, nullptr, nullptr, arrays.gradient, arrays.first, arrays.second};
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(whole, i, numbers);
     }
   }
 };
 
 }  // namespace
 
-template <class G, class M>
-void adamw(const AdamWArrays<G, M>& arrays, std::int64_t begin, std::int64_t end, const AdamWNumbers& numbers,
-           float factor) {
-  run<UpdateElements<G, M>>(arrays, begin, end, numbers, factor);
+template <class M>
+void adamw(const AdamWArrays<M>& arrays, std::int64_t begin, std::int64_t end, const AdamWNumbers& numbers) {
+  run<UpdateElements<M>>(arrays, begin, end, numbers);
 }
 
-template void adamw<float, float>(const AdamWArrays<float, float>&, std::int64_t, std::int64_t, const AdamWNumbers&,
-                                  float);
-template void adamw<float, Bf16>(const AdamWArrays<float, Bf16>&, std::int64_t, std::int64_t, const AdamWNumbers&,
-                                 float);
-template void adamw<Bf16, float>(const AdamWArrays<Bf16, float>&, std::int64_t, std::int64_t, const AdamWNumbers&,
-                                 float);
-template void adamw<Bf16, Bf16>(const AdamWArrays<Bf16, Bf16>&, std::int64_t, std::int64_t, const AdamWNumbers&, float);
+template void adamw<float>(const AdamWArrays<float>&, std::int64_t, std::int64_t, const AdamWNumbers&);
+template void adamw<Bf16>(const AdamWArrays<Bf16>&, std::int64_t, std::int64_t, const AdamWNumbers&);
 
 void split(const float* master, Bf16* weight, std::int16_t* rest, std::int64_t size) {
   for (std::int64_t i = 0; i < size; ++i) {

@@ -5,10 +5,10 @@
 
 namespace espalier::cpu {
 
-// Elements [begin, end) of one AdamW update; G and M: float or arithmetic::Bf16.
-template <class G, class M>
-void adamw(const arithmetic::AdamWArrays<G, M>& arrays, std::int64_t begin, std::int64_t end,
-           const arithmetic::AdamWNumbers& numbers, float factor);
+// Elements [begin, end) of one AdamW update.
+template <class M>
+void adamw(const arithmetic::AdamWArrays<M>& arrays, std::int64_t begin, std::int64_t end,
+           const arithmetic::AdamWNumbers& numbers);
 
 // A float32 master to its two halves and back.
 void split(const float* master, arithmetic::Bf16* weight, std::int16_t* rest, std::int64_t size);

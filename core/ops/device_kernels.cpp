@@ -19,10 +19,12 @@ void register_device_kernels(at::DeviceType device, const DeviceKernels* kernels
   tables()[static_cast<std::size_t>(device)] = kernels;
 }
 
+const DeviceKernels* kernels_of(at::Device device) { return tables()[static_cast<std::size_t>(device.type())]; }
+
 const DeviceKernels* device_kernels(const at::Tensor& x) {
   const at::ScalarType dtype = x.scalar_type();
   if (dtype != at::kFloat && dtype != at::kBFloat16 && dtype != at::kHalf) return nullptr;
-  return tables()[static_cast<std::size_t>(x.device().type())];
+  return kernels_of(x.device());
 }
 
 }  // namespace espalier

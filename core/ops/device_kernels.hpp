@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 
 #include <ATen/core/Tensor.h>
 
@@ -55,15 +57,17 @@ struct StatisticsCall {
   at::Tensor x, out;
 };
 
-// out () float32 = Σx² of x (n) float32 or bfloat16.
-struct SquareSumCall {
-  at::Tensor x, out;
-};
-
 // out = x.index_select(dim, index), of any dtype; index (k) int64, in range.
 struct GatherCall {
   at::Tensor x, index, out;
   std::int64_t dim = 0;
+};
+
+// Launches that were recorded once and are played again as one.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual void play() = 0;  // on the current stream
 };
 
 // All entries are there.
@@ -76,14 +80,16 @@ struct DeviceKernels {
   void (*kl_rows)(const KlRows&);
   void (*adamw)(const AdamWUpdate&);
   void (*statistics)(const StatisticsCall&);
-  void (*square_sum)(const SquareSumCall&);
   void (*gather)(const GatherCall&);
+  // What `work` launches, without doing it. Throws what `work` throws, and where it waits for the device.
+  std::unique_ptr<Recording> (*record)(at::Device device, const std::function<void()>& work);
 };
 
 // The table must outlive the process; nullptr takes it away again. Not while operations run.
 void register_device_kernels(at::DeviceType device, const DeviceKernels* kernels);
 
-// The table for x's device, or nullptr when there is none or x's dtype is not one of its.
+// The table of a device, or nullptr; for x also where x's dtype is not one of its.
+const DeviceKernels* kernels_of(at::Device device);
 const DeviceKernels* device_kernels(const at::Tensor& x);
 
 }  // namespace espalier

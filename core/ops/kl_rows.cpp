@@ -45,10 +45,8 @@ void kl_rows(const KlRows& rows) {
       !rows.gradient.defined() || (rows.gradient.sizes() == rows.student.sizes() && rows.gradient.is_contiguous()),
       "gradient");
   ESPALIER_CHECK(rows.kl.defined() && rows.kl.is_contiguous() && rows.ce.defined() == rows.labels.defined(), "outputs");
-  const DeviceKernels* kernels = device_kernels(rows.student);
-  const bool gradient_fits = !rows.gradient.defined() || rows.gradient.scalar_type() == at::kFloat ||
-                             rows.gradient.scalar_type() == rows.student.scalar_type();
-  if (kernels == nullptr || !gradient_fits || rows.kl.scalar_type() != at::kFloat) return by_tensors(rows);
+  const DeviceKernels* kernels = rows.student.scalar_type() == at::kFloat ? device_kernels(rows.student) : nullptr;
+  if (kernels == nullptr) return by_tensors(rows);
   KlRows dense = rows;
   dense.student = rows.student.contiguous(), dense.teacher = rows.teacher.contiguous();
   if (rows.labels.defined()) dense.labels = rows.labels.contiguous();

@@ -10,14 +10,14 @@ namespace espalier {
 //   kl = Σ p (ln p − ln q),  ce = −ln s[label]
 //   gradient (+)= kl_scale·(q − p)/τ + ce_scale·(s − onehot(label))
 // A column that the teacher masks with −inf counts nothing; one that only the student masks costs 1e30·p instead of
-// infinity. Computed in float32 whatever the logits are.
+// infinity. Without a teacher to compare with, `student` may stand for it: kl is 0 then.
 struct KlRows {
   double temperature = 1, kl_scale = 0, ce_scale = 0;
-  at::Tensor student, teacher;  // (rows, vocab) of one dtype
+  at::Tensor student, teacher;  // (rows, vocab) float32, or float64
   at::Tensor labels;            // (rows) int64, with `ce`
   at::Tensor kl;                // (rows) float32, written
   at::Tensor ce;                // (rows) float32, written; undefined: no cross entropy
-  at::Tensor gradient;          // (rows, vocab), float32 or the logits' dtype; may be `student` itself. Undefined: none
+  at::Tensor gradient;          // (rows, vocab), float32 or narrower; may be `student` itself. Undefined: none
   bool accumulate = false;      // add to `gradient`
 };
 void kl_rows(const KlRows& rows);

@@ -3,9 +3,6 @@
 // LibTorch, found by name through c10::Dispatcher. They exist while a device with kernels is open; a plugin that does
 // not find one computes by tensor operations.
 //
-//   espalier::kl_rows(Tensor student, Tensor teacher, float temperature, float scale, Tensor(a!) loss,
-//                     Tensor(b!) gradient) -> ()
-//     loss (rows) = Σ p (ln p − ln q), gradient (rows, vocab) += scale·(q − p)/temperature: core/ops/kl_rows.hpp
 //   espalier::channel_statistics(Tensor x) -> Tensor
 //     (samples, tokens, channels) → (samples, 4, channels): core/ops/statistics.hpp
 #pragma once

@@ -71,7 +71,7 @@ class GuardedAxis final : public PruningAxis {
   std::string context_;
 };
 
-class GuardedLoss final : public LogitLoss {
+class GuardedLoss : public LogitLoss {
  public:
   GuardedLoss(std::unique_ptr<LogitLoss> inner, std::string context)
       : inner_(std::move(inner)), context_(std::move(context)) {}
@@ -88,6 +88,16 @@ class GuardedLoss final : public LogitLoss {
  private:
   std::unique_ptr<LogitLoss> inner_;
   std::string context_;
+};
+
+class GuardedMixLoss final : public GuardedLoss, public KlCeMixLoss {
+ public:
+  GuardedMixLoss(std::unique_ptr<LogitLoss> inner, const KlCeMixLoss& as_mix, const std::string& context)
+      : GuardedLoss(std::move(inner), context), mix_(in_plugin(context, [&] { return as_mix.mix(); })) {}
+  KlCeMix mix() const override { return mix_; }
+
+ private:
+  KlCeMix mix_;
 };
 
 class GuardedFeatureLoss final : public FeatureLoss {
@@ -128,6 +138,9 @@ std::unique_ptr<PruningAxis> guard(std::unique_ptr<PruningAxis> inner, const std
   return std::make_unique<GuardedAxis>(std::move(inner), context);
 }
 std::unique_ptr<LogitLoss> guard(std::unique_ptr<LogitLoss> inner, const std::string& context) {
+  if (const auto* mix = dynamic_cast<const KlCeMixLoss*>(inner.get())) {
+    return std::make_unique<GuardedMixLoss>(std::move(inner), *mix, context);
+  }
   return std::make_unique<GuardedLoss>(std::move(inner), context);
 }
 std::unique_ptr<FeatureLoss> guard(std::unique_ptr<FeatureLoss> inner, const std::string& context) {

@@ -13,6 +13,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/log.hpp"
+#include "core/base/strings.hpp"
 #include "core/plugin/abi_check.hpp"
 #include "core/plugin/guarded.hpp"
 
@@ -139,14 +140,7 @@ void load_plugin(const fs::path& library, Registry& registry) {
 
 std::vector<fs::path> plugin_search_path() {
   std::vector<fs::path> folders;
-  if (const char* variable = std::getenv("ESPALIER_PLUGIN_PATH")) {
-    const std::string text = variable;
-    for (std::size_t begin = 0; begin <= text.size();) {
-      const std::size_t end = std::min(text.find(':', begin), text.size());
-      if (end > begin) folders.emplace_back(text.substr(begin, end - begin));
-      begin = end + 1;
-    }
-  }
+  for (const std::string& folder : parts_of_variable("ESPALIER_PLUGIN_PATH")) folders.emplace_back(folder);
   const char* data = std::getenv("XDG_DATA_HOME");
   const char* home = std::getenv("HOME");
   if (data && *data) {

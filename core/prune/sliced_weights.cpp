@@ -24,7 +24,7 @@ Weights SlicedWeights::layer(std::int64_t layer) {
     const TensorSlice slice(teacher_, plan_, parameter);
     at::Tensor tensor = at::empty(parameter.shape, at::device(compute_.device).dtype(compute_.dtype));
     for (std::int64_t i = 0; i < slice.blocks(); ++i) {
-      const at::Tensor block = slice.block(i);
+      const at::Tensor block = slice.block(i, compute_.device);
       tensor.narrow(0, slice.first_row(i), block.size(0)).copy_(block);
     }
     teacher_.forget(slice.source());

@@ -7,6 +7,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
+#include "core/ops/statistics.hpp"
 
 namespace espalier {
 
@@ -21,7 +22,7 @@ bool is_run(const Indices& indices) {
 
 at::Tensor gather(const at::Tensor& tensor, std::int64_t dim, const Indices& indices) {
   if (is_run(indices)) return tensor.narrow(dim, indices.front(), static_cast<std::int64_t>(indices.size()));
-  return tensor.index_select(dim, at::tensor(indices, at::kLong));
+  return gathered(tensor, dim, at::tensor(indices, at::kLong).to(tensor.device()));
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ TensorSlice::TensorSlice(const Checkpoint& teacher, const Plan& plan, const Para
 
 std::int64_t TensorSlice::blocks() const { return (row_count_ + rows_per_block_ - 1) / rows_per_block_; }
 
-at::Tensor TensorSlice::block(std::int64_t index) const {
+at::Tensor TensorSlice::block(std::int64_t index, at::Device device) const {
   const std::int64_t first = first_row(index);
   const std::int64_t count = std::min(rows_per_block_, row_count_ - first);
   at::Tensor tensor = teacher_.tensor(source_);
@@ -46,7 +47,7 @@ at::Tensor TensorSlice::block(std::int64_t index) const {
     Indices positions(static_cast<std::size_t>(count));
     std::iota(positions.begin(), positions.end(), first);
     if (rows_) positions.assign(rows_->begin() + first, rows_->begin() + first + count);
-    const at::Tensor rows = folded_.rows(tensor, positions);
+    const at::Tensor rows = folded_.rows(tensor, positions).to(device);
     return (columns_ ? gather(rows, 1, *columns_) : rows).to(tensor.scalar_type());
   }
   if (rows_) {
@@ -54,6 +55,8 @@ at::Tensor TensorSlice::block(std::int64_t index) const {
   } else {
     tensor = tensor.narrow(0, first, count);
   }
+  // Whole rows are quick to copy; to pick columns is the slow half, for a CPU.
+  tensor = tensor.to(device);
   return columns_ ? gather(tensor, 1, *columns_) : tensor;
 }
 

@@ -14,7 +14,8 @@ class TensorSlice {
  public:
   TensorSlice(const Checkpoint& teacher, const Plan& plan, const Parameter& student);
   std::int64_t blocks() const;
-  at::Tensor block(std::int64_t index) const;  // stored dtype; row blocks, concatenated they are the student's tensor
+  // Stored dtype; row blocks, concatenated they are the student's tensor. On `device` columns are picked there.
+  at::Tensor block(std::int64_t index, at::Device device = at::kCPU) const;
   std::int64_t first_row(std::int64_t index) const { return index * rows_per_block_; }
   const Parameter& source() const { return source_; }
 

@@ -38,6 +38,7 @@ void visit_fields(V& v, OptimizerBlock& optimizer) {
   v("beta2", optimizer.beta2, 0.95, between(0, 1));
   v("eps", optimizer.eps, 1e-8, above(0));
   v("weight_decay", optimizer.weight_decay, 0.1, at_least(0));
+  v("moments", optimizer.moments, "float32", one_of({"float32", "bfloat16"}));
 }
 
 // [distill] or [correct]: what a student starts from and learns from belongs to the one, what is pruned to the other.
@@ -48,6 +49,7 @@ void visit_fields(V& v, TrainBlock& train, bool distills) {
   v("global_batch", train.global_batch, 32, at_least(1));
   v("micro_batch", train.micro_batch, 1, at_least(1));
   v("recompute", train.recompute, "none", one_of({"none", "cheap", "layers"}));
+  v("cuda_graph", train.cuda_graph, false, any());
   v.losses("losses", train.losses);
   v("balance", train.balance, "fixed", one_of({"fixed", "dynamic"}));
   v.component("scheduler", train.scheduler, "scheduler");

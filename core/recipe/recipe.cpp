@@ -172,6 +172,12 @@ class RecipeReader {
                          fmt::format("{} and {}", train.global_batch, train.micro_batch),
                          fmt::format("a multiple of {}", train.micro_batch));
     }
+    // bfloat16 has 8 bits: a moment that moves by less than 1/512 of itself stays where it is.
+    if (const double most = std::max(train.optimizer.beta1, train.optimizer.beta2);
+        train.optimizer.moments == "bfloat16" && most > 0.99) {
+      diagnostics_.error(reader.where("optimizer"), key, "moments in bfloat16 cannot follow so slow an average",
+                         fmt::format("beta {}", most), "beta1 and beta2 of 0.99 at most, or moments = \"float32\"");
+    }
     block = std::move(train);
   }
 

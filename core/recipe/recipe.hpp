@@ -59,6 +59,7 @@ struct LossBlock {
 
 struct OptimizerBlock {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
+  std::string moments = "float32";  // the dtype that they are kept in: "float32", "bfloat16"
 };
 
 // [correct] and [distill]
@@ -71,9 +72,10 @@ struct TrainBlock {
   double clip_grad = 1.0;
   std::int64_t save_every = 0, keep_last = 0, eval_every = 0, eval_windows = 0, log_every = 0;
   std::string recompute;  // in the backward pass, to the same bits: "none", "cheap" (norms, activations), "layers"
-  std::string balance;    // "fixed": the weights alone; "dynamic": losses on features count as much as those on logits
-  std::string init;       // [distill] only: "pruned", or "random" for a control of the same shape
-  fs::path teacher;       // [distill] only: a teacher that is not the model which is pruned; empty: [teacher]
+  bool cuda_graph = false;
+  std::string balance;  // "fixed": the weights alone; "dynamic": losses on features count as much as those on logits
+  std::string init;     // [distill] only: "pruned", or "random" for a control of the same shape
+  fs::path teacher;     // [distill] only: a teacher that is not the model which is pruned; empty: [teacher]
   fs::path teacher_config;  // its config.json, as in [teacher]
   std::string prune_from;   // [correct] only: "corrected", or "original": what [[prune]] scores and cuts
   Where global_batch_where, micro_batch_where, balance_where, teacher_where, prune_from_where;

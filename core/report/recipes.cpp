@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/report/recipes.hpp"
 
-#include <algorithm>
-#include <set>
-
 #include "core/base/error.hpp"
+#include "core/recipe/differences.hpp"
 #include "espalier/sdk/options.hpp"
 
 namespace espalier {
@@ -43,71 +41,6 @@ void keep_given_digests(TomlNode& tree) {
   for (const char* follows : {"score", "search", "slice", "export"}) lock->node.erase(follows);
 }
 
-using Nodes = std::vector<const TomlNode*>;  // of each arm; nullptr: has nothing there
-
-bool all_of_kind(const Nodes& nodes, bool (TomlNode::*is)() const) {
-  return std::all_of(nodes.begin(), nodes.end(),
-                     [&](const TomlNode* node) { return node != nullptr && (node->*is)(); });
-}
-
-class Differences {
- public:
-  explicit Differences(std::vector<std::string> arms) : arms_(std::move(arms)) {}
-
-  void compare(const Nodes& nodes, const std::string& place) {
-    if (all_of_kind(nodes, &TomlNode::is_table) && same_component(nodes)) return compare_tables(nodes, place);
-    if (all_of_kind(nodes, &TomlNode::is_list) && same_size(nodes)) {
-      for (std::size_t i = 0; i < nodes[0]->list.size(); ++i) {
-        Nodes inner;
-        for (const TomlNode* node : nodes) inner.push_back(&node->list[i]);
-        compare(inner, place + "." + std::to_string(i));
-      }
-      return;
-    }
-    report(nodes, place);
-  }
-
-  json result = json::array();
-
- private:
-  static bool same_component(const Nodes& nodes) {
-    return std::all_of(nodes.begin(), nodes.end(), [&](const TomlNode* node) {
-      return string_at(*node, "name") == string_at(*nodes[0], "name") &&
-             string_at(*node, "axis") == string_at(*nodes[0], "axis");
-    });
-  }
-  static bool same_size(const Nodes& nodes) {
-    return std::all_of(nodes.begin(), nodes.end(),
-                       [&](const TomlNode* node) { return node->list.size() == nodes[0]->list.size(); });
-  }
-
-  void compare_tables(const Nodes& nodes, const std::string& place) {
-    std::set<std::string> keys;
-    for (const TomlNode* node : nodes) {
-      for (const TomlEntry& entry : node->entries) keys.insert(entry.key);
-    }
-    for (const std::string& key : keys) {
-      Nodes inner;
-      for (const TomlNode* node : nodes) {
-        const TomlEntry* entry = node->find(key);
-        inner.push_back(entry == nullptr ? nullptr : &entry->node);
-      }
-      compare(inner, place.empty() ? key : place + "." + key);
-    }
-  }
-
-  void report(const Nodes& nodes, const std::string& place) {
-    std::vector<std::string> texts;
-    for (const TomlNode* node : nodes) texts.push_back(node == nullptr ? "-" : text_of(*node));
-    if (std::all_of(texts.begin(), texts.end(), [&](const std::string& text) { return text == texts[0]; })) return;
-    json values = json::object();
-    for (std::size_t i = 0; i < arms_.size(); ++i) values[arms_[i]] = texts[i];
-    result.push_back({{"key", place}, {"values", std::move(values)}});
-  }
-
-  std::vector<std::string> arms_;
-};
-
 }  // namespace
 
 std::string RunRecipe::text() const { return text_of(tree); }
@@ -141,11 +74,17 @@ json recipe_differences(const std::vector<std::pair<std::string, const RunRecipe
     trees.push_back(recipe->tree);
     trees.back().erase("lock");  // what differs there follows from what differs above, or is a file of the same name
   }
-  Nodes nodes;
+  std::vector<const TomlNode*> nodes;
   for (const TomlNode& tree : trees) nodes.push_back(&tree);
-  Differences differences(names);
-  differences.compare(nodes, "");
-  return std::move(differences.result);
+  json result = json::array();
+  for (const TomlDifference& difference : toml_differences(nodes)) {
+    json values = json::object();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      values[names[i]] = difference.values[i] ? text_of(*difference.values[i]) : "-";
+    }
+    result.push_back({{"key", difference.key}, {"values", std::move(values)}});
+  }
+  return result;
 }
 
 }  // namespace espalier

@@ -12,11 +12,6 @@ namespace espalier {
 
 namespace {
 
-bool needs_teacher(const TrainJob& job) {
-  return !job.feature_losses.empty() ||
-         std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });
-}
-
 void add_loss(Run& run, const LossBlock& block, TrainJob& job) {
   Loss loss = run.registry().loss(*block.loss, run.host());
   if (loss.on_logits) {
@@ -32,11 +27,13 @@ TrainPlan plan_of(const TrainBlock& block, const std::string& label) {
   plan.global_batch = block.global_batch;
   plan.micro_batch = block.micro_batch;
   plan.recompute = recompute_of(block);
+  plan.cuda_graph = block.cuda_graph;
   plan.seq_length = block.seq_length;
   plan.beta1 = block.optimizer.beta1;
   plan.beta2 = block.optimizer.beta2;
   plan.eps = block.optimizer.eps;
   plan.weight_decay = block.optimizer.weight_decay;
+  plan.moments = moments_of(block);
   plan.clip_grad = block.clip_grad;
   plan.save_every = block.save_every;
   plan.keep_last = block.keep_last;
@@ -59,6 +56,7 @@ std::string training_digest(Run& run, const TrainBlock& block) {
   digest.add(fmt::format("{} {} {} {} {} {} {} {} {} {} {}", block.total_steps(), block.global_batch, block.micro_batch,
                          block.seq_length, optimizer.beta1, optimizer.beta2, optimizer.eps, optimizer.weight_decay,
                          block.clip_grad, run.recipe().seed, c10::toString(run.compute().dtype)));
+  if (optimizer.moments != "float32") digest.add(optimizer.moments);
   return digest.hex();
 }
 
@@ -77,7 +75,7 @@ TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& pla
   for (const LossBlock& loss : block.losses) add_loss(run, loss, job);
   job.teacher = teacher;
   job.teacher_cache = cache;
-  if (teacher == nullptr && cache == nullptr && needs_teacher(job)) {
+  if (teacher == nullptr && cache == nullptr && needs_teacher(run, block)) {
     reject(
         "[{}] a loss compares with a teacher, but there is none to compare with; expected losses on the labels alone",
         place.label);

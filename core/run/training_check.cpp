@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/base/log.hpp"
+#include "core/run/training_memory.hpp"
 #include "core/train/feature_terms.hpp"
 
 namespace espalier {
@@ -75,7 +76,6 @@ void check_cache(const Run& run, const ModelSpec& teacher, Diagnostics& diagnost
     diagnostics.error(cache.k_where, "teacher_cache", "k is more than the teacher's vocabulary",
                       std::to_string(cache.k), fmt::format("0 (chosen) to {} (nothing is lost)", teacher.vocab));
   }
-  bool used = false;
   for (const LossBlock& entry : run.recipe().distill->losses) {
     const Loss loss = run.registry().loss(*entry.loss, run.host());
     if (loss.on_features) {
@@ -85,9 +85,8 @@ void check_cache(const Run& run, const ModelSpec& teacher, Diagnostics& diagnost
                                     entry.loss->name),
                         "", "losses on logits, or no [teacher_cache]");
     }
-    used = used || loss.on_features || loss.on_logits->needs_teacher();
   }
-  if (!used) {
+  if (!needs_teacher(run, *run.recipe().distill)) {
     diagnostics.error(cache.where, "teacher_cache", "serves no loss: none compares with a teacher", "",
                       "a loss that does, or no [teacher_cache]");
   }

@@ -16,6 +16,19 @@ namespace {
 // The program with LibTorch and the plugins, before any model.
 constexpr std::int64_t kProgram = std::int64_t{320} << 20;
 
+// The head keeps a logit's gradient in float32, and on its way into products of a narrower dtype in that too; where all
+// losses are fused into one pass (on a GPU), in the products' dtype alone.
+std::int64_t head_gradient_bytes(const Run& run, const TrainBlock& block, Compute compute) {
+  const auto narrow = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
+  std::vector<WeightedLoss> losses;
+  for (const LossBlock& entry : block.losses) {
+    Loss loss = run.registry().loss(*entry.loss, run.host());
+    if (loss.on_logits) losses.push_back({entry.loss->name, entry.weight, std::move(loss.on_logits)});
+  }
+  if (compute.device.is_cuda() && FusedLosses(losses).all()) return narrow;
+  return narrow < 4 ? 4 + narrow : 4;
+}
+
 TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& student,
                     const std::optional<ModelSpec>& teacher, Compute compute) {
   TrainShape shape;
@@ -24,7 +37,9 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
   shape.micro_batch = block.micro_batch;
   shape.seq_length = block.seq_length;
   shape.head_chunk = default_head_chunk(student.vocab, compute.device);
+  shape.head_gradient_bytes = head_gradient_bytes(run, block, compute);
   shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
+  shape.moment_bytes = static_cast<std::int64_t>(c10::elementSize(moments_of(block)));
   shape.recompute = recompute_of(block);
   shape.ranks = run.comm().size();
   return shape;
@@ -64,6 +79,10 @@ void check(const TrainBlock& block, const std::string& table, const TrainShape& 
 Recompute recompute_of(const TrainBlock& block) {
   if (block.recompute == "layers") return Recompute::layers;
   return block.recompute == "cheap" ? Recompute::cheap : Recompute::none;
+}
+
+at::ScalarType moments_of(const TrainBlock& block) {
+  return block.optimizer.moments == "bfloat16" ? at::kBFloat16 : at::kFloat;
 }
 
 bool needs_teacher(const Run& run, const TrainBlock& block) {

@@ -13,6 +13,7 @@
 namespace espalier {
 
 Recompute recompute_of(const TrainBlock& block);
+at::ScalarType moments_of(const TrainBlock& block);
 bool needs_teacher(const Run& run, const TrainBlock& block);  // does a loss compare with one?
 
 // What each table's step needs where it computes as `compute` says, by the table's name.

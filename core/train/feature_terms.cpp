@@ -4,7 +4,6 @@
 #include <ATen/ATen.h>
 
 #include "core/base/error.hpp"
-#include "core/data/tokens.hpp"
 
 namespace espalier {
 namespace {
@@ -78,13 +77,11 @@ Features FeatureTerms::wanted(Feature FeaturePair::*side) const {
   return features;
 }
 
-FeatureTerms::Values FeatureTerms::evaluate(const Features& student, const Features& teacher, const at::Tensor& labels,
+FeatureTerms::Values FeatureTerms::evaluate(const Features& student, const Features& teacher, const at::Tensor& kept,
                                             double scale) const {
   Values values;
   if (terms_.empty()) return values;
-  const at::Tensor learnt = labels.flatten().ne(kIgnoredLabel);
-  at::Tensor kept;
-  if (!learnt.all().item<bool>()) kept = learnt.nonzero().flatten();
+  std::vector<at::Tensor> sums;
   for (const Term& term : terms_) {
     at::Tensor sum;
     for (std::size_t i = 0; i < term.plan.pairs.size(); ++i) {
@@ -98,10 +95,11 @@ FeatureTerms::Values FeatureTerms::evaluate(const Features& student, const Featu
       }
       sum = sum.defined() ? sum + rows.sum() : rows.sum();
     }
-    values.losses.push_back(sum.item<double>() * scale);
+    sums.push_back(sum.detach().to(at::kDouble));
     const at::Tensor weighted = sum * (term.loss->weight * scale);
     values.total = values.total.defined() ? values.total + weighted : weighted;
   }
+  values.losses = at::stack(sums).mul_(scale);
   return values;
 }
 

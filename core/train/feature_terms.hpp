@@ -39,12 +39,12 @@ class FeatureTerms {
   Features wanted_of_teacher() const { return wanted(&FeaturePair::teacher); }
 
   struct Values {
-    at::Tensor total;            // Σ over losses of weight × loss, to differentiate; undefined without losses
-    std::vector<double> losses;  // of each, unweighted
+    at::Tensor total;   // Σ over losses of weight × loss, to differentiate
+    at::Tensor losses;  // (losses) float64 on the device: of each, unweighted; both undefined without losses
   };
-  // Features (B, T, H), labels (B, T) int64: rows with -100 do not count. `scale`: 1 / unmasked tokens of the global
-  // batch.
-  Values evaluate(const Features& student, const Features& teacher, const at::Tensor& labels, double scale) const;
+  // Features (B, T, H); `kept`: int64 indices of the B·T rows that count, undefined for all. `scale`: 1 / unmasked
+  // tokens of the global batch.
+  Values evaluate(const Features& student, const Features& teacher, const at::Tensor& kept, double scale) const;
 
  private:
   struct Term {

@@ -12,7 +12,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/base/error.hpp"
-#include "core/data/tokens.hpp"
+#include "core/ops/device_kernels.hpp"
 #include "core/ops/ops.hpp"
 
 namespace espalier {
@@ -67,20 +67,18 @@ class Sweep {
  public:
   Sweep(const HeadInput& input, const std::vector<WeightedLoss>& losses, at::Tensor& weight_gradient,
         HeadWorkspace& workspace)
-      : input_(input), losses_(losses), weight_gradient_(weight_gradient), workspace_(workspace) {
+      : input_(input), losses_(losses), fused_(losses), weight_gradient_(weight_gradient), workspace_(workspace) {
     with_teacher_ = std::any_of(losses.begin(), losses.end(), [](const auto& l) { return l.loss->needs_teacher(); });
     const bool exact = input.student_hidden.scalar_type() == at::kDouble;
     wide_ = input.student_hidden.options().dtype(exact ? at::kDouble : at::kFloat).requires_grad(false);
+    fuses_ = fused_.any() && !exact && device_kernels(input.student_hidden) != nullptr;
     check();
   }
 
   HeadOutput run() {
     const at::Tensor hidden_RH = input_.student_hidden.detach();
-    const at::Tensor kept = input_.labels.ne(kIgnoredLabel);
-    const std::int64_t rows = hidden_RH.size(0);
-    const bool all = kept.all().item<bool>();
-    if (!all) indices_ = kept.nonzero().flatten();
-    const std::int64_t left = all ? rows : indices_.size(0);
+    const bool all = !input_.kept.defined();
+    const std::int64_t left = all ? hidden_RH.size(0) : input_.kept.size(0);
 
     HeadOutput output;
     output.hidden_gradient = all ? at::empty_like(hidden_RH, at::MemoryFormat::Contiguous)
@@ -89,10 +87,7 @@ class Sweep {
     for (std::int64_t begin = 0; begin < left; begin += input_.chunk) {
       chunk(begin, std::min(input_.chunk, left - begin), output.hidden_gradient);
     }
-    const at::Tensor sums = sums_.cpu();
-    for (std::size_t i = 0; i < losses_.size(); ++i) {
-      output.losses.push_back(sums.const_data_ptr<double>()[i] * input_.scale);
-    }
+    output.losses = sums_.mul_(input_.scale);
     return output;
   }
 
@@ -124,8 +119,8 @@ class Sweep {
 
   // Rows [begin, begin + count) of those that are kept: a view when nothing is dropped.
   at::Tensor take(const at::Tensor& tensor, std::int64_t begin, std::int64_t count) const {
-    if (!indices_.defined()) return tensor.narrow(0, begin, count);
-    return tensor.index_select(0, indices_.narrow(0, begin, count));
+    if (!input_.kept.defined()) return tensor.narrow(0, begin, count);
+    return tensor.index_select(0, input_.kept.narrow(0, begin, count));
   }
 
   void chunk(std::int64_t begin, std::int64_t count, at::Tensor& hidden_gradient) {
@@ -140,13 +135,14 @@ class Sweep {
       teacher_RV = rows_of(workspace_.teacher_logits, count, vocab, wide_);
       teacher_logits(begin, count, teacher_RV);
     }
-    at::Tensor gradient_RV = rows_of(workspace_.gradient, count, vocab, wide_).zero_();
+    const bool at_once = fuses_ && fused_.all();  // nothing is added: the gradient is rounded where it is made
+    at::Tensor gradient_RV = rows_of(workspace_.gradient, count, vocab, at_once ? hidden_RH.options() : wide_);
     run_losses({student_RV, teacher_RV, labels_R}, gradient_RV);
 
     const at::Tensor narrow_RV = gradient_RV.to(hidden_RH.scalar_type());
     gemm(weight_gradient_, narrow_RV.t(), hidden_RH, true);
-    if (indices_.defined()) {
-      hidden_gradient.index_copy_(0, indices_.narrow(0, begin, count), product(narrow_RV, weight_VH));
+    if (input_.kept.defined()) {
+      hidden_gradient.index_copy_(0, input_.kept.narrow(0, begin, count), product(narrow_RV, weight_VH));
     } else {
       at::Tensor out_RH = hidden_gradient.narrow(0, begin, count);
       gemm(out_RH, narrow_RV, weight_VH, false);
@@ -165,7 +161,9 @@ class Sweep {
 
   void run_losses(const LogitRows& rows, at::Tensor& gradient_RV) {
     const std::int64_t count = rows.student.size(0);
+    fuses_ ? fused_.run(rows, input_.scale, gradient_RV, sums_) : static_cast<void>(gradient_RV.zero_());
     for (std::size_t i = 0; i < losses_.size(); ++i) {
+      if (fuses_ && fused_.takes(i)) continue;
       const WeightedLoss& term = losses_[i];
       const double scale = term.weight * input_.scale;
       at::Tensor row_losses = rows_of(workspace_.row_losses, count, 1, wide_).squeeze(1);
@@ -179,12 +177,12 @@ class Sweep {
 
   const HeadInput& input_;
   const std::vector<WeightedLoss>& losses_;
+  FusedLosses fused_;
   at::Tensor& weight_gradient_;
   HeadWorkspace& workspace_;
-  bool with_teacher_ = false;
+  bool with_teacher_ = false, fuses_ = false;
   at::TensorOptions wide_;  // float32 on the student's device
-  at::Tensor indices_;      // kept rows; undefined: all
-  at::Tensor sums_;         // of each loss over rows, float64, on the device: read once at the end
+  at::Tensor sums_;         // of each loss over rows, float64, on the device
 };
 
 }  // namespace
@@ -201,7 +199,7 @@ void head_logits(at::Tensor& logits, const at::Tensor& hidden, const at::Tensor&
 }
 
 std::int64_t default_head_chunk(std::int64_t vocab, at::Device device) {
-  const std::int64_t bytes = std::int64_t{device.is_cpu() ? 64 : 512} << 20;  // of one float32 matrix of logits
+  const std::int64_t bytes = std::int64_t{device.is_cpu() ? 64 : 768} << 20;  // of one float32 matrix of logits
   return std::clamp<std::int64_t>(bytes / (4 * vocab), 128, 8192);
 }
 

@@ -3,22 +3,14 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
 
+#include "core/train/fused_losses.hpp"
 #include "core/train/truncated_logits.hpp"
-#include "espalier/sdk/loss.hpp"
 
 namespace espalier {
-
-struct WeightedLoss {
-  std::string name;
-  double weight = 1.0;
-  std::unique_ptr<LogitLoss> loss;
-};
 
 struct HeadInput {
   at::Tensor student_hidden;     // (rows, Hs), no grad needed: gradients are returned
@@ -26,23 +18,26 @@ struct HeadInput {
   at::Tensor teacher_hidden;     // (rows, Ht) or undefined
   at::Tensor teacher_weight;     // (vocab, Ht) or undefined
   TruncatedLogits teacher_kept;  // instead of both: what was kept of the teacher's logits, one row each
-  at::Tensor labels;             // (rows) int64; rows with -100 are dropped before any GEMM
+  at::Tensor labels;             // (rows) int64
+  at::Tensor kept;               // int64 indices of the rows that count, the others are dropped; undefined: all
   double scale = 1.0;            // 1 / unmasked tokens of the global batch
   std::int64_t chunk = 1024;     // rows of logits that exist at a time
 };
 
 struct HeadOutput {
-  std::vector<double> losses;  // Σ over rows × scale of each loss, unweighted
+  at::Tensor losses;           // (losses) float64 on the device: Σ over rows × scale of each, unweighted
   at::Tensor hidden_gradient;  // (rows, Hs), of the weighted sum; 0 in dropped rows
 };
 
-// The buffers of a chunk, each (chunk, vocab) or smaller. A loop that lends the same workspace to every call takes this
+// The buffers of a chunk, each (chunk, vocab) or smaller: float32, the gradient of the products' dtype where all losses
+// are fused. A loop that lends the same workspace to every call takes this
 // memory from the system once. Holds nothing between calls.
 struct HeadWorkspace {
   at::Tensor student_logits, teacher_logits, gradient, row_losses;
 };
 
-// Runs the losses over chunks of rows, with the gradient taken in the same sweep. Adds the weight's gradient to
+// Runs the losses over chunks of rows, with the gradient taken in the same sweep; where the device has a kernel for it,
+// mixes of forward KL and cross entropy in one pass. Adds the weight's gradient to
 // `weight_gradient` (vocab, Hs) float32. Logits, losses and gradients are float32 whatever the inputs are (float64 when
 // the student is float64). The teacher's logits are computed only when a loss needs them.
 // Throws Error when student and teacher have different vocabularies.

@@ -75,7 +75,7 @@ TrainMemory train_memory(const TrainShape& shape) {
   TrainMemory memory;
   memory.student = parameters * element;
   memory.gradients = parameters * kWide;
-  memory.optimizer = parameters * kWide * (element < kWide ? 3 : 2) / shape.ranks;
+  memory.optimizer = parameters * (2 * shape.moment_bytes + (kWide - element)) / shape.ranks;
   if (shape.teacher) memory.teacher = count(*shape.teacher, element, 1).bytes;
 
   std::int64_t back = 0;
@@ -87,7 +87,7 @@ TrainMemory train_memory(const TrainShape& shape) {
 
   const std::int64_t chunk = std::min(shape.head_chunk, rows);
   const bool asks = shape.teacher.has_value();
-  memory.head = chunk * (student.vocab * kWide * (asks ? 3 : 2) + kWide);
+  memory.head = chunk * (student.vocab * (kWide * (asks ? 2 : 1) + shape.head_gradient_bytes) + kWide);
   const std::int64_t theirs = asks ? rows * shape.teacher->hidden * element : 0;
   const std::int64_t at_head = theirs + rows * student.hidden * element;
   // While the teacher runs, nothing of the student is kept yet.

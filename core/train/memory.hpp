@@ -15,8 +15,11 @@ struct TrainShape {
   std::optional<ModelSpec> teacher;  // whose weights are in memory; nothing: no loss asks it
   bool teacher_runs = true;          // its layers are run; false: a cache has what it says, and the head alone is asked
   std::int64_t micro_batch = 1, seq_length = 1;
-  std::int64_t head_chunk = 0;   // rows of logits at a time
-  std::int64_t dtype_bytes = 4;  // of weights and activations
+  std::int64_t head_chunk = 0;  // rows of logits at a time
+  std::int64_t head_gradient_bytes =
+      4;                          // of a logit's gradient, in all its forms: as the losses give it, as products take it
+  std::int64_t dtype_bytes = 4;   // of weights and activations
+  std::int64_t moment_bytes = 4;  // of each of the optimizer's two
   Recompute recompute = Recompute::none;
   std::int64_t ranks = 1;  // that share the optimizer's state
 };
@@ -26,9 +29,9 @@ struct TrainMemory {
   std::int64_t teacher = 0;      // weights
   std::int64_t student = 0;      // weights
   std::int64_t gradients = 0;    // float32
-  std::int64_t optimizer = 0;    // two moments, and float32 masters of narrower weights: this rank's share
+  std::int64_t optimizer = 0;    // two moments, and the 16 bits behind bfloat16 weights: this rank's share
   std::int64_t activations = 0;  // kept for the backward pass, at its start
-  std::int64_t head = 0;         // a chunk of logits of both sides and their gradient, in float32
+  std::int64_t head = 0;         // a chunk of logits of both sides, float32, and of their gradient
   std::int64_t working = 0;      // what comes on top at the step's worst moment
   std::int64_t total() const { return teacher + student + gradients + optimizer + activations + head + working; }
 };

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/train/optimizer.hpp"
 
-#include <cmath>
 #include <optional>
 
-#include <ATen/ops/_foreach_add.h>
-#include <ATen/ops/_foreach_copy.h>
-#include <ATen/ops/_foreach_zero.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 
 #include "core/base/error.hpp"
+#include "core/ops/adamw.hpp"
 
 namespace espalier {
 namespace {
 
 bool is_narrow(const at::Tensor& parameter) { return parameter.scalar_type() != at::kFloat; }
+
+double decay_of(const at::Tensor& parameter, const AdamWOptions& options) {
+  return parameter.dim() >= 2 ? options.weight_decay : 0.0;
+}
 
 }  // namespace
 
@@ -29,13 +29,15 @@ AdamW::AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Co
     : options_(options), comm_(comm), parameters_(std::move(parameters)), layout_(parameters_, comm.size()) {
   at::NoGradGuard no_grad;
   ESPALIER_CHECK(!parameters_.empty(), "nothing to train");
+  for (const at::Tensor& parameter : parameters_) {
+    ESPALIER_CHECK(!is_narrow(parameter) || parameter.scalar_type() == at::kBFloat16, parameter.scalar_type());
+  }
   const at::TensorOptions floats = parameters_.front().options().dtype(at::kFloat).requires_grad(false);
   flat_gradient_ = at::zeros({layout_.size()}, floats);
   for (std::size_t i = 0; i < parameters_.size(); ++i) gradients_.push_back(layout_.view(flat_gradient_, i));
   if (!comm_.alone()) move_parameters();
   make_state();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    masters_ = masters_ || is_narrow(parameters_[i]);
     if (!is_narrow(parameters_[i])) parameters_[i].mutable_grad() = gradients_[i];
   }
 }
@@ -66,31 +68,44 @@ at::Tensor AdamW::own_part(const at::Tensor& region, std::int64_t part) const {
 
 void AdamW::make_state() {
   pieces_ = layout_.pieces(comm_.rank());
-  const at::Tensor first = at::zeros({layout_.own_size()}, flat_gradient_.options()), second = at::zeros_like(first);
-  step_count_ = at::zeros({}, first.options());
+  const at::TensorOptions floats = flat_gradient_.options();
+  const at::Tensor first = at::zeros({layout_.own_size()}, floats.dtype(options_.moments));
+  const at::Tensor second = at::zeros_like(first);
+  step_count_ = at::zeros({}, floats);
   for (std::size_t k = 0; k < pieces_.size(); ++k) {
     const FlatPiece& piece = pieces_[k];
     const at::Tensor& parameter = parameters_[piece.parameter];
     const auto shaped = [&](const at::Tensor& flat) {
       return piece.count() == parameter.numel() ? flat.view(parameter.sizes()) : flat;
     };
-    const at::Tensor weight = parameter.detach().flatten().narrow(0, piece.begin, piece.count());
-    weights_.push_back(shaped(is_narrow(parameter) ? weight.to(at::kFloat) : weight));
-    own_gradients_.push_back(shaped(gradients_[piece.parameter].flatten().narrow(0, piece.begin, piece.count())));
+    const auto part = [&](const at::Tensor& whole) {
+      return shaped(whole.detach().flatten().narrow(0, piece.begin, piece.count()));
+    };
+    weights_.push_back(part(parameter));
+    ESPALIER_CHECK(weights_.back().is_contiguous() && weights_.back().is_alias_of(parameter), "a parameter with gaps");
+    rests_.push_back(is_narrow(parameter) ? at::zeros(weights_.back().sizes(), floats.dtype(at::kShort))
+                                          : at::Tensor());
+    own_gradients_.push_back(part(gradients_[piece.parameter]));
     first_.push_back(shaped(first.narrow(0, piece.place, piece.count())));
     second_.push_back(shaped(second.narrow(0, piece.place, piece.count())));
-    (parameter.dim() >= 2 ? decayed_ : plain_).push_back(k);
+    const bool fused = !is_narrow(parameter) && options_.moments == at::kFloat;
+    (fused ? (parameter.dim() >= 2 ? decayed_ : plain_) : single_).push_back(k);
   }
 }
 
 void AdamW::collect() {
-  if (!masters_) return;
   at::NoGradGuard no_grad;
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& passed = parameters_[i].mutable_grad();
     if (!is_narrow(parameters_[i]) || !passed.defined()) continue;
     gradients_[i].add_(passed);
     passed = at::Tensor();
+  }
+}
+
+void AdamW::drop_passed() {
+  for (const at::Tensor& parameter : parameters_) {
+    if (is_narrow(parameter)) parameter.mutable_grad() = at::Tensor();
   }
 }
 
@@ -105,32 +120,29 @@ void AdamW::reduce_gradients() {
   }
 }
 
-double AdamW::gradient_norm() {
-  if (comm_.alone()) return at::linalg_vector_norm(flat_gradient_).item<double>();
-  double squares = 0.0;
+at::Tensor AdamW::gradient_squares() const {
+  at::Tensor squares;
   for (const FlatRegion& region : layout_.regions()) {
     const at::Tensor all = flat_gradient_.narrow(0, region.begin, region.part * comm_.size());
-    const double norm = at::linalg_vector_norm(own_part(all, region.part)).item<double>();
-    squares += norm * norm;
+    const at::Tensor own = at::linalg_vector_norm(own_part(all, region.part)).to(at::kDouble).square();
+    squares = squares.defined() ? squares + own : own;
   }
-  at::Tensor sum = at::full({1}, squares, at::TensorOptions(at::kDouble));
-  comm_.all_reduce(sum);
-  return std::sqrt(sum.item<double>());
+  return squares;
 }
 
 void AdamW::step(double learning_rate, double gradient_factor) {
   at::NoGradGuard no_grad;
   step_count_.fill_(static_cast<double>(++steps_));
-  // The fused kernel divides gradients on its way, which makes clipping free.
-  at::Tensor divisor;
-  if (gradient_factor != 1.0) divisor = at::scalar_tensor(1.0 / gradient_factor, step_count_.options());
-  update(decayed_, learning_rate, options_.weight_decay, divisor);
-  update(plain_, learning_rate, 0.0, divisor);
+  update_group(decayed_, learning_rate, options_.weight_decay, gradient_factor);
+  update_group(plain_, learning_rate, 0.0, gradient_factor);
+  for (const std::size_t k : single_) {
+    update_piece(k, learning_rate, decay_of(parameters_[pieces_[k].parameter], options_), gradient_factor);
+  }
   publish();
 }
 
-void AdamW::update(const std::vector<std::size_t>& group, double learning_rate, double weight_decay,
-                   const at::Tensor& divisor) {
+void AdamW::update_group(const std::vector<std::size_t>& group, double learning_rate, double weight_decay,
+                         double factor) {
   if (group.empty()) return;
   std::vector<at::Tensor> weights, gradients, first, second;
   for (const std::size_t k : group) {
@@ -139,10 +151,30 @@ void AdamW::update(const std::vector<std::size_t>& group, double learning_rate, 
     first.push_back(first_[k]);
     second.push_back(second_[k]);
   }
+  // The fused kernel divides gradients on its way, which makes clipping free.
+  std::optional<at::Tensor> divisor;
+  if (factor != 1.0) divisor = at::full({}, 1.0 / factor, step_count_.options());
   const std::vector<at::Tensor> counts(group.size(), step_count_);
   at::_fused_adamw_(weights, gradients, first, second, {}, counts, learning_rate, options_.beta1, options_.beta2,
-                    weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false,
-                    divisor.defined() ? std::optional<at::Tensor>(divisor) : std::nullopt);
+                    weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false, divisor);
+}
+
+void AdamW::update_piece(std::size_t k, double learning_rate, double weight_decay, double factor) {
+  AdamWUpdate update{.learning_rate = learning_rate,
+                     .beta1 = options_.beta1,
+                     .beta2 = options_.beta2,
+                     .eps = options_.eps,
+                     .weight_decay = weight_decay,
+                     .step = steps_,
+                     .master = {},
+                     .weight = {},
+                     .rest = rests_[k],
+                     .gradient = own_gradients_[k],
+                     .first = first_[k],
+                     .second = second_[k],
+                     .factor = factor};
+  (rests_[k].defined() ? update.weight : update.master) = weights_[k];
+  adamw_update(update);
 }
 
 void AdamW::restored(std::int64_t steps) {
@@ -152,41 +184,51 @@ void AdamW::restored(std::int64_t steps) {
 }
 
 void AdamW::publish() {
-  if (masters_) {
-    for (std::size_t k = 0; k < pieces_.size(); ++k) {
-      const at::Tensor& parameter = parameters_[pieces_[k].parameter];
-      if (!is_narrow(parameter)) continue;
-      const at::Tensor flat = parameter.detach().flatten().narrow(0, pieces_[k].begin, pieces_[k].count());
-      flat.view(weights_[k].sizes()).copy_(weights_[k]);
-    }
-  }
   for (std::size_t r = 0; r < flat_parameters_.size(); ++r) {
     comm_.all_gather(own_part(flat_parameters_[r], layout_.regions()[r].part), flat_parameters_[r]);
   }
+}
+
+at::Tensor AdamW::weight(std::size_t k) const {
+  return rests_[k].defined() ? joined_master(weights_[k], rests_[k]) : weights_[k];
+}
+
+void AdamW::set_weight(std::size_t k, const at::Tensor& weight) {
+  at::NoGradGuard no_grad;
+  if (!rests_[k].defined()) {
+    weights_[k].copy_(weight.view(weights_[k].sizes()));
+    return;
+  }
+  at::Tensor high, rest;
+  split_master(weight.view(weights_[k].sizes()), high, rest);
+  weights_[k].copy_(high);
+  rests_[k].copy_(rest);
 }
 
 at::Tensor AdamW::whole_weight(std::size_t i) {
   at::NoGradGuard no_grad;
   const at::Tensor& parameter = parameters_[i];
   if (!is_narrow(parameter)) return parameter.detach();
+  if (comm_.alone()) return weight(own_piece(i));
   at::Tensor whole = at::empty({parameter.numel()}, flat_gradient_.options());
   for (std::int64_t rank = 0; rank < comm_.size(); ++rank) {
     for (const FlatPiece& piece : layout_.pieces(rank)) {
       if (piece.parameter != i) continue;
       at::Tensor part = whole.narrow(0, piece.begin, piece.count());
-      if (rank == comm_.rank()) part.copy_(own_weight(piece).flatten());
+      if (rank == comm_.rank()) part.copy_(weight(own_piece(i)).flatten());
       comm_.broadcast(part, rank);
     }
   }
   return whole.view(parameter.sizes());
 }
 
-const at::Tensor& AdamW::own_weight(const FlatPiece& piece) const {
+// A parameter has one piece on a rank.
+std::size_t AdamW::own_piece(std::size_t parameter) const {
   for (std::size_t k = 0; k < pieces_.size(); ++k) {
-    if (pieces_[k].parameter == piece.parameter) return weights_[k];  // a parameter has one piece on a rank
+    if (pieces_[k].parameter == parameter) return k;
   }
   ESPALIER_CHECK(false, "a piece of another rank");
-  return weights_.front();
+  return 0;
 }
 
 }  // namespace espalier

@@ -15,14 +15,15 @@ namespace espalier {
 
 struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-  double weight_decay = 0.1;  // of tensors with two or more dimensions; norms and biases do not decay
+  double weight_decay = 0.1;            // of tensors with two or more dimensions; norms and biases do not decay
+  at::ScalarType moments = at::kFloat;  // or bfloat16: half the memory, and what a step adds is rounded
 };
 
 // Owns the gradients of `parameters` (leaves of the autograd graph, updated in place). They are views into one buffer,
-// so that zeroing, their norm and their exchange are one operation each. Parameters of a narrower dtype than float32
-// get a float32 master, which is what is trained and saved. With several ranks the parameters move into flat buffers
-// too, and begin as rank 0 has them. Collective then: construction, reduce_gradients, gradient_norm, step, restored and
-// whole_weight.
+// so that zeroing, their norm and their exchange are one operation each. Parameters are float32 or bfloat16; those of
+// bfloat16 have 16 more bits here, together a float32, which is what is trained and saved. With several ranks the
+// parameters move into flat buffers too, and begin as rank 0 has them. Collective then: construction, reduce_gradients,
+// step, restored and whole_weight.
 class AdamW {
  public:
   AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Comm& comm = alone());
@@ -32,6 +33,7 @@ class AdamW {
 
   // After each backward pass: moves what the pass left in .grad to the float32 gradients. Nothing to do for float32.
   void collect();
+  void drop_passed();  // what a pass that did not end left there
   void zero_gradients();
 
   // The float32 gradient of parameter i, of this rank's sequences, to add to by hand.
@@ -39,17 +41,18 @@ class AdamW {
 
   // Once before each step: this rank's part of the gradients becomes the sum over ranks. The others' are used up.
   void reduce_gradients();
-  // L2 norm over all gradients, after reduce_gradients.
-  double gradient_norm();
+  // Σ of squares over this rank's part of the gradients, () float64 on the device, after reduce_gradients.
+  at::Tensor gradient_squares() const;
 
   // One update with gradients multiplied by `gradient_factor` (clipping: norm limit / norm). Gradients may change.
   void step(double learning_rate, double gradient_factor = 1.0);
 
-  // What this rank keeps the state of, all parameters where there is one rank. The state, float32 and one tensor for
-  // each piece: trained weights, first and second moment; shaped like the parameter where the piece is all of it. To
-  // save, or to write into.
+  // What this rank keeps the state of, all parameters where there is one rank. The state, one tensor for each piece:
+  // trained weights, float32; first and second moment, to save or to write into. Shaped like the parameter where the
+  // piece is all of it.
   const std::vector<FlatPiece>& pieces() const { return pieces_; }
-  std::vector<at::Tensor>& weights() { return weights_; }
+  at::Tensor weight(std::size_t k) const;
+  void set_weight(std::size_t k, const at::Tensor& weight);
   std::vector<at::Tensor>& first_moments() { return first_; }
   std::vector<at::Tensor>& second_moments() { return second_; }
   std::int64_t steps() const { return steps_; }
@@ -62,10 +65,10 @@ class AdamW {
  private:
   void move_parameters();  // into flat buffers
   void make_state();
-  void update(const std::vector<std::size_t>& group, double learning_rate, double weight_decay,
-              const at::Tensor& divisor);
-  void publish();  // state of all ranks → parameters
-  const at::Tensor& own_weight(const FlatPiece& piece) const;
+  void update_group(const std::vector<std::size_t>& group, double learning_rate, double weight_decay, double factor);
+  void update_piece(std::size_t k, double learning_rate, double weight_decay, double factor);
+  void publish();  // this rank's parts of the parameters → all ranks
+  std::size_t own_piece(std::size_t parameter) const;
   at::Tensor own_part(const at::Tensor& region, std::int64_t part) const;
 
   AdamWOptions options_;
@@ -76,11 +79,12 @@ class AdamW {
   std::vector<at::Tensor> flat_parameters_;  // of each region, several ranks only
   std::vector<at::Tensor> gradients_;        // of each parameter
   std::vector<FlatPiece> pieces_;
-  std::vector<at::Tensor> own_gradients_, weights_, first_, second_;  // of each piece
-  at::Tensor step_count_;                                             // float32 scalar, shared by all pieces
+  // Of each piece: its part of the parameter itself, and the 16 bits behind bfloat16.
+  std::vector<at::Tensor> own_gradients_, weights_, rests_, first_, second_;
+  at::Tensor step_count_;  // float32 scalar, shared by all pieces
   std::int64_t steps_ = 0;
-  std::vector<std::size_t> decayed_, plain_;  // pieces
-  bool masters_ = false;
+  std::vector<std::size_t> decayed_, plain_;  // pieces that LibTorch's fused kernel updates, group by group
+  std::vector<std::size_t> single_;           // the others
 };
 
 }  // namespace espalier

@@ -19,11 +19,11 @@ constexpr std::int64_t kMostRanks = 99999;
 const std::string kFirst = "exp_avg.", kSecond = "exp_avg_sq.";
 
 [[noreturn]] void another_model(const fs::path& path, const std::string& name, const std::string& got,
-                                at::IntArrayRef shape) {
+                                at::IntArrayRef shape, const char* dtypes = "float32") {
   fail(
-      "{}: the checkpoint belongs to another model; got {} for '{}'; expected float32 ({}); remove the checkpoints to "
-      "start anew",
-      path.string(), got, name, fmt::join(shape, ", "));
+      "{}: the checkpoint belongs to another model; got {} for '{}'; expected {} ({}); remove the checkpoints to start "
+      "anew",
+      path.string(), got, name, dtypes, fmt::join(shape, ", "));
 }
 
 // One file of a set, and which part of a parameter each of its tensors is.
@@ -46,9 +46,11 @@ class MomentFile {
     const auto begin_of = begins_.find(name);
     if (!whole_ && begin_of == begins_.end()) return 0;
     const std::int64_t stored_begin = whole_ ? 0 : begin_of->second;
-    const TensorInfo* info = whole_ ? &tensor_of_model(file_, prefix + name, shape) : file_.find(prefix + name);
-    if (info == nullptr || info->dtype != at::kFloat || stored_begin < 0)
-      another_model(file_.path(), prefix + name, "no piece", shape);
+    const TensorInfo* info = file_.find(prefix + name);
+    if (info == nullptr || (whole_ && info->shape != shape) || stored_begin < 0)
+      another_model(file_.path(), prefix + name, whole_ ? "nothing of this shape" : "no piece", shape);
+    if (info->dtype != at::kFloat && info->dtype != at::kBFloat16)
+      another_model(file_.path(), prefix + name, c10::toString(info->dtype), shape, "float32 or bfloat16");
     const std::int64_t from = std::max(piece.begin, stored_begin);
     const std::int64_t end = std::min(piece.end, stored_begin + info->elements());
     if (from >= end) return 0;

@@ -60,8 +60,7 @@ void read_weights(const fs::path& path, const std::vector<std::string>& names, A
     const FlatPiece& piece = optimizer.pieces()[k];
     const at::Tensor& parameter = optimizer.parameters()[piece.parameter];
     const TensorInfo& info = tensor_of_model(file, names[piece.parameter], parameter.sizes());
-    at::Tensor& weight = optimizer.weights()[k];
-    weight.copy_(file.tensor(info).flatten().narrow(0, piece.begin, piece.count()).view(weight.sizes()));
+    optimizer.set_weight(k, file.tensor(info).flatten().narrow(0, piece.begin, piece.count()));
   }
 }
 

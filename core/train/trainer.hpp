@@ -23,12 +23,14 @@ struct TrainPlan {
   std::int64_t steps = 0, global_batch = 0, micro_batch = 0, seq_length = 0;
   std::int64_t horizon = 0;  // steps of the scheduler's whole course, when these are its first; 0: steps
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_grad = 1.0;  // clip_grad 0: no clipping
-  std::int64_t save_every = 0;                                                        // steps; 0: only at the end
+  at::ScalarType moments = at::kFloat;
+  std::int64_t save_every = 0;  // steps; 0: only at the end
   std::int64_t keep_last = 2;
   std::int64_t eval_every = 0;  // steps; 0: never
   std::int64_t log_every = 1;
   std::int64_t head_chunk = 0;  // rows of logits at a time; 0: from the vocabulary
   Recompute recompute = Recompute::none;
+  bool cuda_graph = false;  // on a GPU: passes are recorded once, and then launched as a whole
   // L = L_logits + α · L_features with α = L_logits / L_features of each micro-batch, a number without a gradient
   // (Minitron, arXiv 2407.14679, section 3): both kinds move the student alike, whatever their units. The terms'
   // weights act inside the two sums. α is 0 where a sum is not above 0. Needs losses of both kinds.

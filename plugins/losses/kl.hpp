@@ -9,11 +9,11 @@ namespace espalier::plugins {
 at::Tensor forward_kl(const at::Tensor& log_p, const at::Tensor& log_q);
 at::Tensor forward_kl_slope(at::Tensor& log_p, at::Tensor& log_q);
 
-class KlLoss final : public SoftenedLoss {
+class KlLoss final : public SoftenedLoss, public KlCeMixLoss {
  public:
   using Options = SoftenedOptions;
   explicit KlLoss(const Options& options) : SoftenedLoss(options) {}
-  bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const override;
+  KlCeMix mix() const override { return {.temperature = temperature_, .kl = factor_, .cross_entropy = 0.0}; }
 
  protected:
   at::Tensor value(const at::Tensor& log_p, const at::Tensor& log_q) const override { return forward_kl(log_p, log_q); }

@@ -42,22 +42,22 @@ struct AdamWNumbers {
   float beta1, rest1;           // β1, 1 − β1
   float beta2, rest2;           // β2, 1 − β2
   float rate, correction, eps;  // lr/(1 − β1^step), sqrt(1 − β2^step)
+  float factor;                 // of the gradient
 };
 
-// One of the three forms of adamw.hpp: `master` alone, `master` and `weight`, `weight` and `rest`.
-template <class G, class M>
+// One of the two forms of adamw.hpp: `master`, or `weight` and `rest`. M: float or Bf16.
+template <class M>
 struct AdamWArrays {
   float* master;
   Bf16* weight;
   std::int16_t* rest;
-  const G* gradient;
+  const float* gradient;
   M *first, *second;
 };
 
-template <class G, class M>
-ESPALIER_DEVICE void adamw_element(const AdamWArrays<G, M>& at, std::int64_t i, const AdamWNumbers& numbers,
-                                   float factor) {
-  const float g = times(wide(at.gradient[i]), factor);
+template <class M>
+ESPALIER_DEVICE void adamw_element(const AdamWArrays<M>& at, std::int64_t i, const AdamWNumbers& numbers) {
+  const float g = times(at.gradient[i], numbers.factor);
   float w = at.rest != nullptr ? joined(at.weight[i], at.rest[i]) : at.master[i];
   w = times(w, numbers.keep);
   const float first = plus(times(wide(at.first[i]), numbers.beta1), times(g, numbers.rest1));
@@ -73,7 +73,6 @@ ESPALIER_DEVICE void adamw_element(const AdamWArrays<G, M>& at, std::int64_t i, 
     return;
   }
   at.master[i] = w;
-  if (at.weight != nullptr) at.weight[i] = narrow<Bf16>(w);
 }
 
 }  // namespace espalier::arithmetic

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole distillation steps of published shapes with random weights: this program beside transformers, in turns, on one device.
 
-    tests/bench/gpu/step.py build/dev/espalier PAIR [--device cuda] [--steps 60] [--peers eager,compile,liger,liger-cudnn] [--settings cheap,none]
+    tests/bench/gpu/step.py build/dev/espalier PAIR [--device cuda] [--steps 60] [--peers eager,compile,liger,liger-cudnn] [--settings cheap,none,none+graph]
 
+SETTING: a value of recompute, with +graph for cuda_graph = true and +moments for moments in bfloat16.
 PAIR: tiny (a check of this script, on any device), 3b-1b, 8b-4.5b or 12b-8b (shapes.py). Every program trains the same student from the same
 weights on tokens of the same kind, in bfloat16 over float32 masters on a GPU. Prints tokens per second (median after ten steps), the ratio
 to each peer, model FLOPs utilisation against 989 TFLOP/s (causal attention counted by half), and peak memory beside what the plan says.
@@ -39,11 +40,12 @@ def make_teacher(folder, shape, device):
     torch.set_default_dtype(torch.float32)
 
 
-def recipe(root, pair, steps, recompute):
+def recipe(root, pair, steps, setting):
+    recompute, *more = setting.split("+")
     cuts = "".join(f'[[prune]]\naxis = "{axis}"\nkeep = {keep}\nmetric = {{ name = "{"position" if axis == "layers" else "random"}" }}\n' for axis, keep in pair.cuts)
     return f"""schema = 1
 name = "bench"
-output = "{root}/{recompute}/run"  # each setting has a cache of its own: nothing is taken over
+output = "{root}/{setting}/run"  # each setting has a cache of its own: nothing is taken over
 [teacher]
 path = "{root}/teacher"
 [data]
@@ -57,6 +59,8 @@ steps = {steps}
 global_batch = {pair.global_batch}
 micro_batch = {pair.micro_batch}
 recompute = "{recompute}"
+cuda_graph = {"true" if "graph" in more else "false"}
+optimizer = {{ moments = "{"bfloat16" if "moments" in more else "float32"}" }}
 losses = [ {{ name = "kl" }} ]
 scheduler = {{ name = "constant", peak = 1e-5 }}
 save_every = 0
@@ -65,11 +69,11 @@ log_every = 1
 """
 
 
-def ours(program, root, pair, steps, device, recompute):
-    file = root / f"{recompute}.toml"
-    file.write_text(recipe(root, pair, steps, recompute))
+def ours(program, root, pair, steps, device, setting):
+    file = root / f"{setting}.toml"
+    file.write_text(recipe(root, pair, steps, setting))
     subprocess.run([program, "distill", file, "--device", device, "--log-level", "warning"], check=True, stdout=subprocess.DEVNULL)
-    lines = [json.loads(line) for line in (root / recompute / "run" / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (root / setting / "run" / "metrics.jsonl").read_text().splitlines()]
     plan = json.loads(subprocess.run([program, "plan", file, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout)
     predicted = plan["training_memory"]["distill"]["bfloat16" if device == "cuda" else "float32"]["bytes"]
     return {"rates": [line["tokens_per_s"] for line in lines[WARM_UP:]], "losses": [line["loss"] for line in lines],
@@ -94,7 +98,7 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--peers", default="eager,compile,liger,liger-cudnn")
-    parser.add_argument("--settings", default="cheap,none")
+    parser.add_argument("--settings", default="cheap,none,none+graph")
     options = parser.parse_args()
     pair, settings = PAIRS[options.pair], options.settings.split(",")
     with tempfile.TemporaryDirectory() as scratch:
@@ -103,7 +107,7 @@ def main():
         count = (options.steps + 1) * pair.global_batch * pair.length
         numpy.random.default_rng(1).integers(0, pair.teacher.vocab, count, dtype=numpy.int32).tofile(root / "tokens.bin")
         program = options.program.resolve()
-        results = {f"ours, recompute {s}": ours(program, root, pair, options.steps, options.device, s) for s in settings}
+        results = {f"ours, {s}": ours(program, root, pair, options.steps, options.device, s) for s in settings}
         for name in options.peers.split(","):
             results[name] = peer(name, root, root / settings[0] / "run" / "student", pair, options.steps, options.device)
     table(options, pair, results)

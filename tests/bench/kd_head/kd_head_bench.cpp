@@ -72,7 +72,7 @@ int main(int count, char** values) {
     const double norm = output.hidden_gradient.norm().item<double>();  // a GPU is done when it is known
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (i > 0) result["seconds"].push_back(seconds);  // the first one warms up
-    result["loss"] = output.losses[0];
+    result["loss"] = output.losses[0].item<double>();
     result["gradient"] = norm;
   }
   const std::int64_t peak = gpu ? espalier::peak_device_bytes(compute.device) : espalier::peak_resident_bytes();

@@ -81,6 +81,7 @@ const std::vector<Fault> kLosses = {
      "1 row, vocabulary 2"},
     {"overwrites_gradient", "loss/adds", "gradient() does not add to what was there", "gradient filled with 2"},
     {"ignores_scale", "loss/scale", "gradient() does not follow `scale`", "scale 0.25"},
+    {"wrong_mix", "loss/mix", "mix() is not what forward() computes", "1 row, vocabulary 2"},
     {"normalises_rows", "loss/rows", "a row's loss depends on the rows beside it", "2 rows, vocabulary 2, seed 5"},
     {"overflows", "loss/finite", "forward() is not finite; got [inf", "the student's logits +-1e4"},
     {"one_number", "loss/value", "forward() has the wrong shape; got []; expected [1]", "1 row, vocabulary 2"},

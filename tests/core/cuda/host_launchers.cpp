@@ -7,6 +7,7 @@
 #include "core/cuda/kernels.hpp"
 #include "core/cuda/launch.cuh"
 #include "core/cuda/place.hpp"
+#include "core/cuda/recording.hpp"
 #include "core/ops/arithmetic/activation.hpp"
 #include "core/ops/arithmetic/adamw.hpp"
 #include "core/ops/arithmetic/kl.hpp"
@@ -18,6 +19,19 @@
 namespace espalier::cuda {
 
 struct Place::State {};
+// Without a device there is nothing to launch: what was recorded is done again.
+class Again final : public Recording {
+ public:
+  explicit Again(std::function<void()> work) : work_(std::move(work)) {}
+  void play() override { work_(); }
+
+ private:
+  std::function<void()> work_;
+};
+std::unique_ptr<Recording> record(at::Device, const std::function<void()>& work) {
+  return std::make_unique<Again>(work);
+}
+
 Place::Place(const at::Tensor&) {}
 Place::~Place() = default;
 Stream Place::stream() const { return nullptr; }
@@ -99,43 +113,26 @@ void host_rotate(const Rotate& call) {
   }
 }
 
-template <bool kCe, int N, class T, class G>
+template <bool kCe, int N, class G>
 void host_kl(const KlPass& call) {
   HostTeam<N> team(threads_for(call.width / N, 512));
   for (std::int64_t row = 0; row < call.rows; ++row) {
     const std::int64_t at = row * call.width;
-    arithmetic::kl_row<kCe, N, T, G>(
-        team, {at_row<T>(call.student, at), at_row<T>(call.teacher, at), at_row<G>(call.gradient, at), call.kl + row,
+    arithmetic::kl_row<kCe, N, float, G>(
+        team, {call.student + at, call.teacher + at, at_row<G>(call.gradient, at), call.kl + row,
                kCe ? call.ce + row : nullptr, kCe ? call.labels[row] : 0, call.width, call.temperature, call.kl_scale,
                call.ce_scale, call.accumulate});
   }
 }
 
-template <class T, class G>
-void host_kl_for(const KlPass& call) {
-  constexpr int kWide = kPack<T>;
-  const bool packs = packs_fit(call.width, kWide, sizeof(T), {call.student, call.teacher}) &&
-                     packs_fit(call.width, kWide, sizeof(G), {call.gradient});
-  if (call.ce != nullptr) {
-    packs ? host_kl<true, kWide, T, G>(call) : host_kl<true, 1, T, G>(call);
-  } else {
-    packs ? host_kl<false, kWide, T, G>(call) : host_kl<false, 1, T, G>(call);
-  }
-}
-
-template <class G, class M>
+template <class M>
 void host_adamw(const AdamW& call) {
-  const arithmetic::AdamWNumbers numbers{call.keep,  call.beta1, call.rest1,      call.beta2,
-                                         call.rest2, call.rate,  call.correction, call.eps};
-  const arithmetic::AdamWArrays<G, M> arrays{call.master,
-                                             static_cast<Bf16*>(call.weight),
-                                             static_cast<std::int16_t*>(call.rest),
-                                             at_row<G>(call.gradient, 0),
-                                             at_row<M>(call.first, 0),
-                                             at_row<M>(call.second, 0)};
-  for (std::int64_t i = 0; i < call.size; ++i) {
-    arithmetic::adamw_element(arrays, i, numbers, call.factor != nullptr ? *call.factor : 1.0F);
-  }
+  const arithmetic::AdamWNumbers numbers{call.keep, call.beta1,      call.rest1, call.beta2, call.rest2,
+                                         call.rate, call.correction, call.eps,   call.factor};
+  const arithmetic::AdamWArrays<M> arrays{
+      call.master,   static_cast<Bf16*>(call.weight), static_cast<std::int16_t*>(call.rest),
+      call.gradient, at_row<M>(call.first, 0),        at_row<M>(call.second, 0)};
+  for (std::int64_t i = 0; i < call.size; ++i) arithmetic::adamw_element(arrays, i, numbers);
 }
 
 template <int N, class T>
@@ -226,18 +223,21 @@ void rotate(Number number, const Rotate& call, Stream) {
   });
 }
 
-void kl_rows(Number number, const KlPass& call, Stream) {
-  with_type(number, [&](auto type) {
-    using T = typename decltype(type)::type;
-    call.gradient_f32 ? host_kl_for<T, float>(call) : host_kl_for<T, T>(call);
+void kl_rows(Number gradient, const KlPass& call, Stream) {
+  with_type(gradient, [&](auto type) {
+    using G = typename decltype(type)::type;
+    constexpr int kWide = kPack<float>;
+    const bool packs = packs_fit(call.width, kWide, sizeof(float), {call.student, call.teacher}) &&
+                       packs_fit(call.width, kWide, sizeof(G), {call.gradient});
+    if (call.ce != nullptr) {
+      packs ? host_kl<true, kWide, G>(call) : host_kl<true, 1, G>(call);
+    } else {
+      packs ? host_kl<false, kWide, G>(call) : host_kl<false, 1, G>(call);
+    }
   });
 }
 
-void adamw(const AdamW& call, Stream) {
-  const auto chosen = call.bf16_gradient ? (call.bf16_moments ? host_adamw<Bf16, Bf16> : host_adamw<Bf16, float>)
-                                         : (call.bf16_moments ? host_adamw<float, Bf16> : host_adamw<float, float>);
-  chosen(call);
-}
+void adamw(const AdamW& call, Stream) { call.bf16_moments ? host_adamw<Bf16>(call) : host_adamw<float>(call); }
 
 std::int64_t statistics_chunks(std::int64_t tokens) {
   return (tokens + arithmetic::kStatisticsRows - 1) / arithmetic::kStatisticsRows;
@@ -249,37 +249,6 @@ void statistics(Number number, const Statistics& call, Stream) {
     constexpr int kWide = kPack<T> / 2;
     packs_fit(call.channels, kWide, sizeof(T), {call.x}) ? host_statistics<kWide, T>(call)
                                                          : host_statistics<1, T>(call);
-  });
-}
-
-void square_sum(Number number, const void* x, std::int64_t size, double* partial, float* out, Stream) {
-  constexpr std::int64_t kTile = 4096, kThreads = 256;
-  with_type(number, [&](auto type) {
-    using T = typename decltype(type)::type;
-    const T* values = static_cast<const T*>(x);
-    std::vector<double> threads(kThreads);
-    const auto tree = [&] {
-      for (std::size_t distance = kThreads / 2; distance > 0; distance /= 2) {
-        for (std::size_t t = 0; t < distance; ++t) threads[t] += threads[t + distance];
-      }
-      return threads[0];
-    };
-    for (std::int64_t block = 0; block < kSquareBlocks; ++block) {
-      std::fill(threads.begin(), threads.end(), 0.0);
-      for (std::int64_t tile = block; tile * kTile < size; tile += kSquareBlocks) {
-        for (std::int64_t t = 0; t < kThreads; ++t) {
-          float sum = 0;
-          for (std::int64_t i = tile * kTile + t; i < std::min((tile + 1) * kTile, size); i += kThreads) {
-            sum += arithmetic::wide(values[i]) * arithmetic::wide(values[i]);
-          }
-          threads[static_cast<std::size_t>(t)] += sum;
-        }
-      }
-      partial[block] = tree();
-    }
-    std::fill(threads.begin(), threads.end(), 0.0);
-    for (std::int64_t i = 0; i < kSquareBlocks; ++i) threads[static_cast<std::size_t>(i % kThreads)] += partial[i];
-    *out = static_cast<float>(tree());
   });
 }
 

@@ -81,25 +81,21 @@ void compare(const Setting& setting, const at::Tensor& student, const at::Tensor
 
 }  // namespace
 
-TEST_CASE("losses and gradients of the row pass are the formula's, for any width, dtype and temperature") {
+TEST_CASE("losses and gradients of the row pass are the formula's, for any width and temperature") {
   at::manual_seed(1);
-  for (const at::ScalarType dtype : kNarrowAndWide) {
-    for (const std::int64_t width : {2, 7, 257, 1024, 5003}) {
-      const at::Tensor student = (at::randn({3, width}) * 3).to(dtype), teacher = (at::randn({3, width}) * 3).to(dtype);
-      for (const double temperature : {0.5, 1.0, 2.0}) compare({.temperature = temperature}, student, teacher, 1e-5);
-      compare({.temperature = 2, .kl_scale = 0.75, .ce_scale = 0.25, .ce = true}, student, teacher, 1e-5);
-    }
+  for (const std::int64_t width : {2, 7, 257, 1024, 5003}) {
+    const at::Tensor student = at::randn({3, width}) * 3, teacher = at::randn({3, width}) * 3;
+    for (const double temperature : {0.5, 1.0, 2.0}) compare({.temperature = temperature}, student, teacher, 1e-5);
+    compare({.temperature = 2, .kl_scale = 0.75, .ce_scale = 0.25, .ce = true}, student, teacher, 1e-5);
   }
 }
 
-TEST_CASE("the gradient is added to what is there when asked, in float32 or in the logits' dtype") {
+TEST_CASE("the gradient is added to what is there when asked, and rounded once to its own dtype") {
   at::manual_seed(2);
-  for (const at::ScalarType dtype : kNarrowAndWide) {
-    const at::Tensor student = at::randn({4, 96}).to(dtype), teacher = at::randn({4, 96}).to(dtype);
-    for (const at::ScalarType gradient : {at::kFloat, dtype}) {
-      compare({.accumulate = true, .gradient = gradient}, student, teacher);
-      compare({.ce_scale = 2, .ce = true, .gradient = gradient}, student, teacher);
-    }
+  const at::Tensor student = at::randn({4, 96}), teacher = at::randn({4, 96});
+  for (const at::ScalarType gradient : kNarrowAndWide) {
+    compare({.accumulate = true, .gradient = gradient}, student, teacher);
+    compare({.ce_scale = 2, .ce = true, .gradient = gradient}, student, teacher);
   }
 }
 
@@ -127,9 +123,7 @@ TEST_CASE("the gradient may take the place of the student's logits") {
 
 TEST_CASE("rows that begin anywhere") {
   at::manual_seed(4);
-  for (const at::ScalarType dtype : kNarrowAndWide) {
-    compare({.ce = true}, unaligned_randn({3, 64}, dtype), unaligned_randn({3, 64}, dtype));
-  }
+  compare({.ce = true}, unaligned_randn({3, 64}, at::kFloat), unaligned_randn({3, 64}, at::kFloat));
 }
 
 TEST_CASE("where student and teacher almost agree the divergence is not rounding noise") {

@@ -8,7 +8,6 @@
 #include "plugins/importance/fluctuation.hpp"
 #include "plugins/importance/host_statistics.hpp"
 #include "plugins/importance/wanda.hpp"
-#include "plugins/losses/kl.hpp"
 #include "test_device.hpp"
 #include "tests/plugins/options.hpp"
 
@@ -35,29 +34,6 @@ at::Tensor scored(Metric metric, const KernelsOn& kernels, const std::vector<at:
 }
 
 }  // namespace
-
-TEST_CASE("the loss kl computes by the host's pass what its formula says, and adds to the gradient") {
-  offer_operators();
-  const KernelsOn kernels;
-  at::manual_seed(1);
-  for (const double temperature : {1.0, 2.0}) {
-    for (const bool squared : {false, true}) {
-      TestOptions options;
-      options.set("temperature", Value{temperature});
-      options.set("t_squared", Value{squared});
-      const KlLoss loss(parse_options<KlLoss::Options>(options));
-      const at::Tensor student = at::randn({5, 300}) * 3, teacher = at::randn({5, 300}) * 3;
-      const at::Tensor placed = kernels(student), other = kernels(teacher), labels = kernels(at::zeros({5}, at::kLong));
-      at::Tensor rows = kernels(at::zeros({5})), gradient = kernels(at::ones({5, 300}));
-      REQUIRE(loss.gradient({placed, other, labels}, 0.25, rows, gradient));
-      const at::Tensor leaf = student.to(at::kDouble).set_requires_grad(true), wide = teacher.to(at::kDouble);
-      const at::Tensor exact = loss.forward({leaf, wide, labels});
-      CHECK(beyond_rounding(rows, exact) < 2e-6);
-      exact.sum().backward();
-      CHECK(beyond_rounding(gradient, leaf.grad() * 0.25 + 1) < 1e-6);
-    }
-  }
-}
 
 TEST_CASE("metrics of activations score from the host's statistics what their formulas say") {
   offer_operators();

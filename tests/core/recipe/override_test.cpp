@@ -57,7 +57,8 @@ TEST_CASE("the value of a --set is TOML, else a bare string") {
 TEST_CASE("a wrong --set is told by its own text") {
   CHECK(problems(kBody, {"distill.stepz=5"}) ==
         "--set distill.stepz=5: error: [distill] unknown key; got 'stepz'; expected tokens, steps, global_batch, "
-        "micro_batch, recompute, losses, balance, scheduler, optimizer, clip_grad, save_every, keep_last, eval_every, "
+        "micro_batch, recompute, cuda_graph, losses, balance, scheduler, optimizer, clip_grad, save_every, keep_last, "
+        "eval_every, "
         "eval_windows, log_every, init, teacher or teacher_config; did you mean 'steps'?\n1 error");
   CHECK(problems(kBody, {"prune.2.keep=5"}) ==
         "--set prune.2.keep=5: error: [prune] no such list element; got '2'; expected 0: the list has one element\n1 "

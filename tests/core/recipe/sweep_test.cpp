@@ -195,7 +195,8 @@ TEST_CASE("mistakes in an arm are told at their place in the file, those around 
       sweep_problems(kTeacher + "[distill]\nstep = 4\n" + kTwo + "distil = { steps = 3 }\n") ==
       "r.toml:3:1: error: [distill] has no budget; expected tokens = … or steps = …\n"
       "r.toml:4:1: error: [distill] unknown key; got 'step'; expected tokens, steps, global_batch, micro_batch, "
-      "recompute, losses, balance, scheduler, optimizer, clip_grad, save_every, keep_last, eval_every, eval_windows, "
+      "recompute, cuda_graph, losses, balance, scheduler, optimizer, clip_grad, save_every, keep_last, eval_every, "
+      "eval_windows, "
       "log_every, "
       "init, teacher or teacher_config; did you mean 'steps'?\n"
       "r.toml:9:26: error: prune has the wrong type; got a table; expected a list of tables [[prune]]\n"

@@ -76,7 +76,7 @@ TEST_CASE("what differs between arms is named by its place in the recipe") {
   CHECK(one[0] == nlohmann::json{{"key", "prune.0.keep"}, {"values", {{"width", "24"}, {"narrow", "16"}}}});
   const auto two = espalier::recipe_differences({{"width", &*w}, {"depth", &*d}});
   REQUIRE(two.size() == 2);
-  CHECK(two[0]["key"] == "distill.steps");
-  CHECK(two[1]["key"] == "prune.0");
-  CHECK(two[1]["values"]["depth"] == "{ axis = \"layers\", keep = 3 }");
+  CHECK(two[0]["key"] == "prune");
+  CHECK(two[0]["values"]["depth"] == "[{ axis = \"layers\", keep = 3 }]");
+  CHECK(two[1]["key"] == "distill.steps");
 }

@@ -9,6 +9,7 @@
 
 #include "core/base/progress.hpp"
 #include "core/checkpoint/safetensors.hpp"
+#include "core/train/micro_batch.hpp"
 #include "espalier/sdk/error.hpp"
 #include "tests/core/train/tiny_run.hpp"
 
@@ -131,7 +132,9 @@ TEST_CASE("rows without a label take no part") {
   const at::Tensor two =
       at::tensor({std::int64_t{5}, std::int64_t{-100}, std::int64_t{-100}, std::int64_t{9}}).view({1, 4});
   const auto value = [&](const at::Tensor& a, const at::Tensor& b, const at::Tensor& labels) {
-    return terms.evaluate({{{-1, false}, a}}, {{{-1, true}, b}}, labels, 0.5).losses.at(0);
+    return terms.evaluate({{{-1, false}, a}}, {{{-1, true}, b}}, espalier::kept_rows(labels), 0.5)
+        .losses[0]
+        .item<double>();
   };
   const at::Tensor ends = at::tensor({std::int64_t{0}, std::int64_t{3}});
   CHECK(value(ours, theirs, two) ==
@@ -149,9 +152,9 @@ TEST_CASE("rows without a label cost nothing: no value, no gradient, whatever th
     at::Tensor ours = at::cos(at::arange(64, at::kFloat)).view({1, 4, 16});
     ours.narrow(1, 1, 2).fill_(masked);
     ours.requires_grad_();
-    const auto values = terms.evaluate({{{-1, false}, ours}}, {{{-1, true}, theirs}}, labels, 0.5);
+    const auto values = terms.evaluate({{{-1, false}, ours}}, {{{-1, true}, theirs}}, espalier::kept_rows(labels), 0.5);
     values.total.backward();
-    CHECK(std::isfinite(values.losses.at(0)));
+    CHECK(std::isfinite(values.losses[0].item<double>()));
     return ours.grad();
   };
   const at::Tensor clean = gradient(1.0F), poisoned = gradient(std::numeric_limits<float>::quiet_NaN());

@@ -17,8 +17,10 @@ namespace reference = espalier::reference;
 const std::vector<std::string> kNames = {"a.weight", "b.weight"};
 
 struct Trained {
-  explicit Trained(double value)
-      : a(at::full({3, 4}, value).requires_grad_()), b(at::full({5}, value).requires_grad_()), optimizer({a, b}, {}) {}
+  explicit Trained(double value, at::ScalarType weights = at::kFloat, at::ScalarType moments = at::kFloat)
+      : a(at::full({3, 4}, value, weights).requires_grad_()),
+        b(at::full({5}, value, weights).requires_grad_()),
+        optimizer({a, b}, {.moments = moments}) {}
   void step() {
     optimizer.gradient(0).fill_(0.3);
     optimizer.gradient(1).copy_(at::arange(5, at::kFloat));
@@ -67,6 +69,26 @@ TEST_CASE("a checkpoint brings back weights, moments and counters bit for bit") 
   CHECK(at::equal(run.a, again.a));
   CHECK(at::equal(run.b, again.b));
   CHECK(at::equal(run.optimizer.second_moments()[1], again.optimizer.second_moments()[1]));
+}
+
+TEST_CASE("bfloat16 weights come back with the bits behind them, and moments in the dtype that they were kept in") {
+  for (const at::ScalarType weights : {at::kFloat, at::kBFloat16}) {
+    for (const at::ScalarType moments : {at::kFloat, at::kBFloat16}) {
+      const reference::TemporaryFolder folder;
+      Trained run(1.0, weights, moments), again(0.0, weights, moments);
+      TrainCheckpoints checkpoints(folder.path(), kNames, 2);
+      for (int i = 0; i < 3; ++i) run.step();
+      checkpoints.save({3, 30, 0.5}, run.optimizer);
+      REQUIRE(TrainCheckpoints(folder.path(), kNames, 2).load(again.optimizer).has_value());
+      CHECK((again.optimizer.first_moments()[0].scalar_type() == moments));
+      for (int i = 0; i < 3; ++i) run.step(), again.step();
+      CHECK(at::equal(run.optimizer.weight(0), again.optimizer.weight(0)));
+      CHECK(at::equal(run.b, again.b));
+      CHECK(at::equal(run.optimizer.second_moments()[1], again.optimizer.second_moments()[1]));
+      CHECK(run.optimizer.weight(0).sub(run.a.detach().to(at::kFloat)).abs().max().item<float>() <
+            (weights == at::kFloat ? 1e-9F : 4e-3F));
+    }
+  }
 }
 
 TEST_CASE("only the last checkpoints stay, and `latest` names the newest") {

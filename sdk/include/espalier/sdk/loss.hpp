@@ -35,6 +35,26 @@ class ESPALIER_SDK_VISIBLE LogitLoss {
   virtual bool gradient(const LogitRows& rows, double scale, at::Tensor& loss, at::Tensor& gradient) const;
 };
 
+// A row's loss as kl · KL(softmax(teacher/temperature) ‖ softmax(student/temperature)) + cross_entropy ·
+// −log softmax(student)[label].
+struct KlCeMix {
+  double temperature = 1.0;
+  double kl = 0.0, cross_entropy = 0.0;
+};
+
+// Optional second base of a LogitLoss that is such a mix, always. A host that has one fused pass over both rows of
+// logits (on a GPU) computes it by that instead of gradient(), together with the recipe's other mixes.
+class ESPALIER_SDK_VISIBLE KlCeMixLoss {
+ public:
+  KlCeMixLoss() = default;
+  KlCeMixLoss(const KlCeMixLoss&) = delete;
+  KlCeMixLoss& operator=(const KlCeMixLoss&) = delete;
+  virtual ~KlCeMixLoss() = default;
+
+  // With kl = 0 the loss needs no teacher.
+  virtual KlCeMix mix() const = 0;
+};
+
 inline bool LogitLoss::gradient(const LogitRows&, double, at::Tensor&, at::Tensor&) const { return false; }
 
 }  // namespace abi_2

@@ -57,6 +57,7 @@ class LogitLossChecks {
     closed_form();
     adds();
     scale();
+    mix();
     rows();
     finite();
     deterministic();
@@ -179,6 +180,35 @@ class LogitLossChecks {
         trial.same(quarter.gradient, plain.gradient * 0.25, kLossTolerance, "gradient() does not follow `scale`");
         trial.same(quarter.loss, plain.loss, kLossTolerance, "the losses depend on `scale`");
       });
+    });
+  }
+
+  // The mix as its formula says, in float64.
+  static at::Tensor mixed(const KlCeMix& mix, const LogitCase& one) {
+    const at::Tensor student = one.student.to(at::kDouble);
+    at::Tensor sum = at::zeros({student.size(0)}, at::kDouble);
+    if (mix.kl != 0.0) {
+      const at::Tensor log_p = at::log_softmax(one.teacher.to(at::kDouble) / mix.temperature, -1);
+      const at::Tensor log_q = at::log_softmax(student / mix.temperature, -1);
+      sum = sum + mix.kl * (log_p.exp() * (log_p - log_q)).sum(-1);
+    }
+    const at::Tensor picked = at::log_softmax(student, -1).gather(-1, one.labels.unsqueeze(-1)).squeeze(-1);
+    return sum - mix.cross_entropy * picked;
+  }
+
+  void mix() {
+    checks_.run("loss/mix", [&](Trial& trial) {
+      const auto loss = make_();
+      const auto* as_mix = dynamic_cast<const KlCeMixLoss*>(loss.get());
+      if (as_mix == nullptr) trial.skip("is no mix of forward KL and cross entropy");
+      const KlCeMix mix = as_mix->mix();
+      trial.expect(mix.temperature > 0.0, concat("mix() has no temperature; got ", mix.temperature));
+      trial.expect(loss->needs_teacher() == (mix.kl != 0.0), "mix() and needs_teacher() disagree");
+      for (const LogitCase& one : logit_cases()) {
+        trial.at(one.text);
+        trial.same(loss->forward(one.rows()), mixed(mix, one).to(at::kFloat), kGradientTolerance,
+                   "mix() is not what forward() computes");
+      }
     });
   }
 

@@ -71,6 +71,7 @@ inline constexpr Property kProperties[] = {
      "loss.hpp, LogitLoss::gradient"},
     {"loss/adds", "gradient() adds to what is in `gradient`", "loss.hpp, LogitLoss::gradient"},
     {"loss/scale", "gradient() multiplies by `scale`", "loss.hpp, LogitLoss::gradient"},
+    {"loss/mix", "mix() says what forward() computes", "loss.hpp, KlCeMixLoss::mix"},
     {"loss/rows", "a row's loss does not depend on which rows come with it, or in which order", "loss.hpp, LogitLoss"},
     {"loss/finite", "logits of +-1e4, and one-hot ones, give finite losses and gradients",
      "loss.hpp, LogitLoss::forward"},
