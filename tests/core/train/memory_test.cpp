@@ -62,6 +62,14 @@ std::int64_t measured(const Case& c, Recompute recompute, bool with_teacher, std
   return counter.peak_bytes();
 }
 
+TrainShape shape_of(const Case& c) {
+  TrainShape shape;
+  shape.student = spec_of(c, 1), shape.teacher = spec_of(c, 2);
+  shape.micro_batch = c.micro_batch, shape.seq_length = c.seq_length;
+  shape.head_chunk = 128;
+  return shape;
+}
+
 }  // namespace
 
 TEST_CASE("the memory of a training step is what was predicted, within 5 %") {
@@ -72,8 +80,9 @@ TEST_CASE("the memory of a training step is what was predicted, within 5 %") {
         CAPTURE(c.family);
         CAPTURE(static_cast<int>(recompute));
         CAPTURE(with_teacher);
-        TrainShape shape{spec_of(c, 1), std::nullopt, true, c.micro_batch, c.seq_length, 128, 4, recompute, 1};
-        if (with_teacher) shape.teacher = spec_of(c, 2);
+        TrainShape shape = shape_of(c);
+        shape.recompute = recompute;
+        if (!with_teacher) shape.teacher.reset();
         const TrainMemory memory = train_memory(shape);
         CAPTURE(to_text(memory));
         const double ratio =
@@ -87,7 +96,7 @@ TEST_CASE("the memory of a training step is what was predicted, within 5 %") {
 
 TEST_CASE("the micro-batch that fits divides the global batch") {
   const Case c{"llama", 64, 160, 4, 4, 300, 1, 256};
-  TrainShape shape{spec_of(c, 1), spec_of(c, 2), true, 1, 256, 128, 4, Recompute::none, 1};
+  TrainShape shape = shape_of(c);
   shape.micro_batch = 4;
   const std::int64_t four = train_memory(shape).total();
   CHECK(fitting_micro_batch(shape, 12, four) == 4);
@@ -99,9 +108,14 @@ TEST_CASE("the micro-batch that fits divides the global batch") {
 
 TEST_CASE("ranks share the optimizer's state") {
   const Case c{"llama", 64, 160, 4, 4, 300, 1, 256};
-  TrainShape shape{spec_of(c, 1), spec_of(c, 2), true, 1, 256, 128, 2, Recompute::none, 1};
+  TrainShape shape = shape_of(c);
+  shape.dtype_bytes = 2;
+  const std::int64_t parameters = train_memory(shape).student / 2;
   const TrainMemory alone = train_memory(shape);
-  CHECK(alone.optimizer == 12 * (alone.student / 2));  // masters and two moments
+  CHECK(alone.optimizer == 10 * parameters);  // two moments, and 16 bits behind the weights
+  shape.moment_bytes = 2;
+  CHECK(train_memory(shape).optimizer == 6 * parameters);
+  shape.moment_bytes = 4;
   shape.ranks = 4;
   CHECK(train_memory(shape).optimizer == alone.optimizer / 4);
 }
