@@ -6,6 +6,7 @@
 #include "core/base/log.hpp"
 #include "core/eval/evaluate.hpp"
 #include "core/run/stages.hpp"
+#include "core/run/step_trace.hpp"
 #include "core/run/training_memory.hpp"
 
 namespace espalier {
@@ -95,6 +96,11 @@ TrainResult train_at(Run& run, const TrainBlock& block, const TrainingPlace& pla
       options.seq_length = block.seq_length;
       return evaluate(model, run.data(DataPart::valid), options).nll;
     };
+  }
+  std::optional<StepTrace> trace;
+  if (const auto file = wanted_trace(); file && run.leads()) {
+    trace.emplace(*file, run.compute().device);
+    job.on_step = [&trace](std::int64_t) { trace->after_step(); };
   }
   return train(job);
 }

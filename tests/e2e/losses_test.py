@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import signal
 import struct
 import subprocess
@@ -94,6 +95,15 @@ class Losses(Workspace):
                 first, second = tree_digests(self.run_folder), tree_digests(output)
                 first.pop("recipe.lock.toml"), second.pop("recipe.lock.toml")  # it names the output folder
                 self.assertEqual(first, second)
+
+    def test_a_trace_of_steps_names_their_operations_and_changes_no_byte(self):
+        trace = self.root / "trace.json"
+        command = self.command("run", "features.toml", "--set", "output=runs/traced/student")
+        subprocess.run(command, cwd=self.root, check=True, capture_output=True, env={**os.environ, "ESPALIER_TRACE": str(trace)})
+        names = [event["name"] for event in json.loads(trace.read_text())["traceEvents"] if event.get("cat") == "cpu_op"]
+        self.assertEqual(names.count("aten::_fused_adamw_"), 2 * 3)  # two groups in each of three steps
+        last = "checkpoints/iter_0000080/model.safetensors"
+        self.assertEqual(tensors(self.root / "runs/traced/student" / last), tensors(self.run_folder / last))
 
     def test_every_loss_trains_in_one_recipe(self):
         names = ["kl", "reverse_kl", "jsd", "tvd", "mse", "cosine", "topk_kl", "hidden_cosine", "hidden_mse"]

@@ -24,6 +24,7 @@ import numpy
 from shapes import PAIRS
 
 HERE, PEAK_FLOPS, WARM_UP = Path(__file__).parent, 989e12, 10
+LINES = 12  # of a profile
 
 
 def make_teacher(folder, shape, device):
@@ -80,6 +81,26 @@ def ours(program, root, pair, steps, device, setting):
             "peak_bytes": lines[-1].get("peak_device_bytes", lines[-1]["peak_rss"]), "predicted_bytes": predicted}
 
 
+def profile(program, root, device, setting):
+    """Where three steps go: the share of the time in which a kernel runs, and the kernels that take most of it."""
+    trace = root / "trace.json"
+    command = [program, "distill", root / f"{setting}.toml", "--device", device, "--log-level", "warning", "--set", f"output={root}/profile", "--set", "distill.steps=8"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "ESPALIER_TRACE": str(trace)})
+    kind = "kernel" if device == "cuda" else "cpu_op"
+    events = [e for e in json.loads(trace.read_text())["traceEvents"] if e.get("cat") == kind and e.get("ph") == "X"]
+    spans = sorted((e["ts"], e["ts"] + e["dur"]) for e in events)
+    busy, end = 0.0, spans[0][0]
+    for begin, until in spans:
+        busy += max(0.0, until - max(begin, end))
+        end = max(end, until)
+    totals = {}
+    for e in events:
+        totals[e["name"]] = totals.get(e["name"], 0.0) + e["dur"]
+    print(f"profile of three steps, {setting}: {kind}s run {100 * busy / (end - spans[0][0]):.1f} % of {(end - spans[0][0]) / 1e3:.1f} ms")
+    for name, time in sorted(totals.items(), key=lambda item: -item[1])[:LINES]:
+        print(f"  {100 * time / (end - spans[0][0]):5.1f} % {name[:110]}")
+
+
 def peer(name, root, student, pair, steps, device):
     how, _, attention = name.partition("-")
     command = [sys.executable, HERE / "step_hf.py", how, root / "teacher", student, root / "tokens.bin", pair.length, pair.micro_batch, pair.global_batch, steps, device]
@@ -110,7 +131,8 @@ def main():
         results = {f"ours, {s}": ours(program, root, pair, options.steps, options.device, s) for s in settings}
         for name in options.peers.split(","):
             results[name] = peer(name, root, root / settings[0] / "run" / "student", pair, options.steps, options.device)
-    table(options, pair, results)
+        table(options, pair, results)
+        profile(program, root, options.device, settings[0])
 
 
 def table(options, pair, results):
