@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/base/error.hpp"
+#include "core/forward/check_tokens.hpp"
 #include "core/forward/kv_cache.hpp"
 
 namespace espalier {
@@ -173,15 +174,16 @@ at::Tensor entry_norm(const ModelSpec& spec, std::int64_t layer, const Weights& 
   return {};
 }
 
+void check_tokens(const at::Tensor& tokens, std::int64_t vocab) {
+  if (!tokens.device().is_cpu() || tokens.numel() == 0) return;
+  const auto [least, most] = at::aminmax(tokens);
+  const std::int64_t low = least.item<std::int64_t>(), high = most.item<std::int64_t>();
+  if (low >= 0 && high < vocab) return;
+  fail("tokens: token outside the vocabulary; got {}; expected 0 to {}", low < 0 ? low : high, vocab - 1);
+}
+
 at::Tensor embed(const Weights& outer, const at::Tensor& tokens, Hooks* hooks) {
-  if (tokens.device().is_cpu() && tokens.numel() > 0) {  // elsewhere the look would wait for the device
-    const std::int64_t vocab = outer[Role::embed].size(0);
-    const auto [least, most] = at::aminmax(tokens);
-    const std::int64_t low = least.item<std::int64_t>(), high = most.item<std::int64_t>();
-    if (low < 0 || high >= vocab) {
-      fail("tokens: token outside the vocabulary; got {}; expected 0 to {}", low < 0 ? low : high, vocab - 1);
-    }
-  }
+  check_tokens(tokens, outer[Role::embed].size(0));
   return residual(hooks, -1, at::embedding(outer[Role::embed], tokens));
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
+#include "core/forward/check_tokens.hpp"
 
 namespace espalier {
 
@@ -20,6 +21,7 @@ void check(const ModelSpec& spec, const at::Tensor& prompt, const GenerateOption
     reject("prefill_chunk: out of range; got {}; expected 0 or more", options.prefill_chunk);
   if (prompt.dim() != 2 || prompt.size(0) < 1 || prompt.size(1) < 1)
     fail("prompt: empty; got no tokens; expected at least one");
+  check_tokens(prompt, spec.vocab);
   const std::int64_t length = prompt.size(1) + options.new_tokens;
   if (length > spec.max_positions) {
     spdlog::warn(

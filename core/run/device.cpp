@@ -2,6 +2,7 @@
 #include "core/run/device.hpp"
 
 #include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <dlfcn.h>
 
 #include <cstring>
@@ -71,6 +72,15 @@ std::string cuda_problem(int index) {
   } catch (const Error& error) {
     return error.what();
   }
+}
+
+std::int64_t free_device_bytes(at::Device device) {
+  c10::DeviceAllocator& allocator = *c10::getDeviceAllocator(device.type());
+  const auto unused = static_cast<std::int64_t>(allocator.getMemoryInfo(device.index()).first);
+  if (!allocator.initialized()) return unused;
+  const auto stats = allocator.getDeviceStats(device.index());
+  constexpr auto kAll = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return unused + stats.reserved_bytes[kAll].current - stats.allocated_bytes[kAll].current;
 }
 
 std::string cuda_module() { return find_module(kModule).string(); }

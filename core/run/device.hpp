@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "core/forward/model.hpp"
@@ -18,6 +19,9 @@ std::string cuda_problem(int index = 0);
 
 // The GPU and what the kernels were compiled for, in one line; when cuda_problem() is "".
 std::string cuda_description(int index = 0);
+
+// Bytes of a GPU that nobody has taken, or that LibTorch took and tensors have left.
+std::int64_t free_device_bytes(at::Device device);
 
 // The file of the module with the kernels, or "" when it was not built.
 std::string cuda_module();

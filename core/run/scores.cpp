@@ -8,6 +8,7 @@
 #include "core/model/counts.hpp"
 #include "core/model/layer_axis.hpp"
 #include "core/prune/sliced_weights.hpp"
+#include "core/run/device.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/tasks.hpp"
 
@@ -70,9 +71,13 @@ std::string round_digest(Run& run, std::int64_t round) {
   return digest.hex();
 }
 
+// On a GPU what is free there counts, and weights may take most of it: they are loaded tensor by tensor, and passes
+// without gradients need little beside them.
 bool fits_in_memory(const ModelSpec& spec, Compute compute) {
   const auto element = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
-  return count(spec, element, 1).bytes < physical_memory_bytes() / 3;
+  const std::int64_t limit =
+      compute.device.is_cpu() ? physical_memory_bytes() / 3 : free_device_bytes(compute.device) / 4 * 3;
+  return count(spec, element, 1).bytes < limit;
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ Model starting_point(Run& run) {
   return Model(run.given_teacher(), run.compute());
 }
 
+// Trained weights come from the last checkpoint, in float32: the model's own may be narrower.
 void save(Run& run, Model& model) {
   SaveRequest request;
   request.folder = run.files().teacher();
@@ -30,7 +31,11 @@ void save(Run& run, Model& model) {
   }
   for (std::size_t i = 0; i < model.spec().layers.size(); ++i) request.layer_of.push_back(static_cast<std::int64_t>(i));
   CheckpointWriter writer = open_writer(request);
-  for (const at::Tensor& tensor : model.tensors()) writer.write(tensor.detach().to(at::kCPU));
+  if (run.recipe().correct) {
+    write_trained(training_files(run, "correct").checkpoints, writer);
+  } else {
+    for (const at::Tensor& tensor : model.tensors()) writer.write(tensor.detach().to(at::kCPU));
+  }
   writer.commit();
 }
 

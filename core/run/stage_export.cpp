@@ -2,7 +2,6 @@
 // The folder that others load: the last student (or the teacher, in a run that only trains one) in the export dtype,
 // with the tokenizer and its provenance.
 #include "core/base/digest.hpp"
-#include "core/base/error.hpp"
 #include "core/base/log.hpp"
 #include "core/run/provenance.hpp"
 #include "core/run/save_model.hpp"
@@ -24,15 +23,6 @@ at::ScalarType export_dtype(Run& run) {
   if (!name.empty()) return dtype_from_config(name, run.recipe().file.string());
   // The dtype of the teacher that the recipe names, as `plan` counts: a correction keeps its result in float32.
   return run.recipe().teacher.spec ? run.teacher().dtype() : run.given_teacher().dtype();
-}
-
-void write_trained(Run& run, CheckpointWriter& writer) {
-  const SafetensorsFile trained(last_checkpoint(run.files().checkpoints()) / "model.safetensors");
-  for (const Parameter& parameter : writer.parameters()) {
-    const TensorInfo* info = trained.find(parameter.name);
-    if (info == nullptr) fail("{}: tensor '{}' is missing", trained.path().string(), parameter.name);
-    writer.write(trained.tensor(*info));
-  }
 }
 
 void write_untrained(const Checkpoint& from, CheckpointWriter& writer) {
@@ -69,7 +59,7 @@ std::string run_export(Run& run) {
   }
   CheckpointWriter writer = open_writer(request);
   if (run.recipe().distill) {
-    write_trained(run, writer);
+    write_trained(run.files().checkpoints(), writer);
   } else {
     write_untrained(source, writer);
   }

@@ -41,7 +41,8 @@ void StepTrace::after_step() {
   } else if (steps_ == kWarmUp + kTraced) {
     runs_ = false;
     profiler::disableProfiler()->save(file_.string());
-    if (!fs::exists(file_)) fail("{}: cannot write the trace; expected a folder that can be written to", file_.string());
+    if (!fs::exists(file_))
+      fail("{}: cannot write the trace; expected a folder that can be written to", file_.string());
     spdlog::info("{}: the trace of {} steps", file_.string(), kTraced);
   }
 }

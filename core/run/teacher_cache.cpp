@@ -14,10 +14,12 @@ namespace espalier {
 
 namespace {
 
-// Whatever else can move the last digit of what the teacher says.
+// Whatever else can move the last digit of what the teacher says. The kind of device without its number: ranks have
+// different ones, and share a cache.
 std::string machine_of(const Run& run) {
   return fmt::format("espalier {}, torch {}, {}, {} threads, {}", ESPALIER_VERSION, TORCH_VERSION,
-                     run.compute().device.str(), at::get_num_threads(), at::get_cpu_capability());
+                     c10::DeviceTypeName(run.compute().device.type(), /*lower_case=*/true), at::get_num_threads(),
+                     at::get_cpu_capability());
 }
 
 // All but the digests.

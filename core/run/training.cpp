@@ -155,4 +155,13 @@ fs::path last_checkpoint(const fs::path& checkpoints) {
   return checkpoints / name;
 }
 
+void write_trained(const fs::path& checkpoints, CheckpointWriter& writer) {
+  const SafetensorsFile trained(last_checkpoint(checkpoints) / "model.safetensors");
+  for (const Parameter& parameter : writer.parameters()) {
+    const TensorInfo* info = trained.find(parameter.name);
+    if (info == nullptr) fail("{}: tensor '{}' is missing", trained.path().string(), parameter.name);
+    writer.write(trained.tensor(*info));
+  }
+}
+
 }  // namespace espalier

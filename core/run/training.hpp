@@ -47,7 +47,8 @@ std::string training_basis(Run& run, const TrainBlock& block, const std::string&
 Model starting_student(Run& run);
 std::string starting_student_digest(Run& run);
 
-// The newest checkpoint of a training that has ended.
+// The newest checkpoint of a training that has ended, and its weights, float32, to a writer.
 fs::path last_checkpoint(const fs::path& checkpoints);
+void write_trained(const fs::path& checkpoints, CheckpointWriter& writer);
 
 }  // namespace espalier

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include <c10/core/CachingDeviceAllocator.h>
 #include <nlohmann/json.hpp>
 
 #include "core/base/memory.hpp"
 #include "core/base/strings.hpp"
+#include "core/run/device.hpp"
 #include "core/train/kd_head.hpp"
 
 namespace espalier {
@@ -47,7 +47,7 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
 
 std::int64_t available_bytes(at::Device device) {
   if (device.is_cpu()) return physical_memory_bytes() / this_launch().local_size - kProgram;
-  return static_cast<std::int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
+  return free_device_bytes(device);
 }
 
 void check(const TrainBlock& block, const std::string& table, const TrainShape& shape, std::int64_t limit,

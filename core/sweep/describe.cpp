@@ -32,7 +32,7 @@ struct Estimate {
 
 Estimate estimate(const Sweep& sweep, const Registry& registry, const SweepOptions& options) {
   Estimate result;
-  FinishedRuns finished(sweep.recipe.output, registry);
+  FinishedRuns finished(sweep.recipe.output, registry, options.device);
   for (const SweepRun& run : sweep.runs) {
     result.costs.push_back(predict(run.recipe, registry));
     result.done.push_back(finished.has(run));

@@ -76,7 +76,7 @@ class Runner {
         threads_(threads_of(sweep, options)),
         costs_(costs_of(sweep, registry)),
         capacity_{options.jobs, memory_for(sweep, costs_, options)},
-        finished_(sweep.recipe.output, registry),
+        finished_(sweep.recipe.output, registry, options.device),
         order_(order_of_runs(sweep)) {
     for (const RunCost& cost : costs_) memory_.push_back(cost.memory);
     result_.status.resize(sweep.runs.size());

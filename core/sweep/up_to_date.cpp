@@ -47,10 +47,10 @@ bool has_products(const Recipe& recipe) {
 
 }  // namespace
 
-FinishedRuns::FinishedRuns(const fs::path& folder, const Registry& registry)
+FinishedRuns::FinishedRuns(const fs::path& folder, const Registry& registry, const std::string& device)
     : path_(folder / ".finished.json"), registry_(registry) {
   Digest digest;
-  digest.add(stamp(fs::read_symlink("/proc/self/exe"))).add(ESPALIER_VERSION);
+  digest.add(stamp(fs::read_symlink("/proc/self/exe"))).add(ESPALIER_VERSION).add(device);
   for (const PluginInfo& plugin : registry.plugins()) digest.add(stamp(plugin.path));
   program_ = digest.hex();
   if (fs::exists(path_)) known_ = read_json(path_);

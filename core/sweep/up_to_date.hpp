@@ -10,10 +10,11 @@
 namespace espalier {
 
 // `.finished.json` in a sweep's folder: of each run that has ended, the digest of its recipe, the program, the plugins,
-// and sizes and times of the files that it reads. Whatever differs starts the run, which then finds out what is to do.
+// the device, and sizes and times of the files that it reads. Whatever differs starts the run, which then finds out
+// what is to do.
 class FinishedRuns {
  public:
-  FinishedRuns(const fs::path& folder, const Registry& registry);
+  FinishedRuns(const fs::path& folder, const Registry& registry, const std::string& device);
   bool has(const SweepRun& run);
   void add(const SweepRun& run);
 
@@ -21,7 +22,7 @@ class FinishedRuns {
   std::string key(const SweepRun& run);
   fs::path path_;
   const Registry& registry_;
-  std::string program_;  // its digest, and that of every plugin
+  std::string program_;  // its digest, that of every plugin, and the device
   nlohmann::json known_ = nlohmann::json::object();
 };
 

@@ -154,3 +154,9 @@ TEST_CASE("what cannot be generated is refused") {
   CHECK_THROWS_WITH(generate(model, at::full({1, 2}, 37), {.new_tokens = 1}),
                     "tokens: token outside the vocabulary; got 37; expected 0 to 36");
 }
+
+TEST_CASE("a token outside the vocabulary is refused before the device sees it") {
+  Model model(tiny("llama"), 21, {at::kFloat, at::kMeta});  // numbers there cannot be looked at
+  CHECK_THROWS_WITH(generate(model, at::full({1, 2}, 37), {.new_tokens = 1}),
+                    "tokens: token outside the vocabulary; got 37; expected 0 to 36");
+}
