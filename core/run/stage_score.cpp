@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <chrono>
 #include <memory>
 #include <set>
 
@@ -43,6 +44,13 @@ void warn_of_ties(const ScoreJob& job, const Scores& scores) {
   }
 }
 
+// The pass alone, without the loading of weights that stay resident.
+void say_pace(const ScoreOptions& options, std::chrono::steady_clock::time_point start) {
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  spdlog::info("{:<8} {} samples of {} tokens in {:.3f} s, {:.0f} tokens/s", "score", options.samples,
+               options.seq_length, seconds, static_cast<double>(options.samples * options.seq_length) / seconds);
+}
+
 // The model to be pruned, or what the rounds before have left of it.
 std::unique_ptr<WeightSource> scored_model(Run& run, std::int64_t round) {
   if (round == 1) return open_weights(run.pruned_model(), run.compute());
@@ -60,8 +68,10 @@ void compute_missing(Run& run, std::int64_t round, const std::vector<std::size_t
   }
   const ScoreOptions options = score_options(run);
   const std::unique_ptr<WeightSource> weights = scored_model(run, round);
+  const auto start = std::chrono::steady_clock::now();
   const std::vector<Scores> scores =
       score(*weights, jobs, with_data ? run.data(DataPart::calibration) : std::vector<TokenSource>{}, options);
+  if (with_data) say_pace(options, start);
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     warn_of_ties(jobs[i], scores[i]);
     ScoreFile file{jobs[i].axis.name, jobs[i].axis.shared, scores[i], score_metadata(jobs[i], options)};

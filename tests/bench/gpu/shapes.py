@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of teacher and student by their published shapes, and what a distilled token costs."""
+"""Models and pairs of teacher and student by their published shapes, and what a token of them costs."""
 from dataclasses import dataclass, field
 
 
@@ -21,6 +21,10 @@ class Model:
     def head(self):
         return self.vocab * self.hidden
 
+    def parameters(self):
+        norms = (2 * self.layers + 1) * self.hidden
+        return self.body() + self.head() * (1 if self.tied else 2) + norms
+
     def attention_flops(self, length):  # forward, of a token, the causal half
         return 4 * self.layers * self.heads * self.head_dim * length / 2
 
@@ -34,6 +38,11 @@ class Pair:
     global_batch: int
     cuts: list = field(default_factory=list)  # (axis, keep)
 
+    def blocks(self):
+        """The cuts as [[prune]] of a recipe, by metrics that need no data."""
+        metric = {"layers": "position"}
+        return "".join(f'[[prune]]\naxis = "{axis}"\nkeep = {keep}\nmetric = {{ name = "{metric.get(axis, "random")}" }}\n' for axis, keep in self.cuts)
+
     def flops_per_token(self):
         """2 (body + head) of the teacher, 6 of the student, attention forward once and three times."""
         t, s, n = self.teacher, self.student, self.length
@@ -46,9 +55,17 @@ def pair(teacher, student, length, micro_batch, global_batch):
     return Pair(teacher, student, length, micro_batch, global_batch, cuts)
 
 
+MODELS = {  # tiny: a check of the scripts, small: what a CPU can time
+    "tiny": Model(64, 160, 3, 4, 2, 16, 512),
+    "small": Model(1024, 4096, 12, 16, 4, 64, 32000),
+    "3b": Model(3072, 8192, 28, 24, 8, 128, 128256, True),
+    "8b": Model(4096, 14336, 32, 32, 8, 128, 128256),
+    "12b": Model(5120, 14336, 40, 32, 8, 128, 131072),
+}
 PAIRS = {
-    "tiny": pair(Model(64, 160, 3, 4, 2, 16, 512), Model(48, 96, 2, 4, 2, 16, 512), 64, 2, 4),
-    "3b-1b": pair(Model(3072, 8192, 28, 24, 8, 128, 128256, True), Model(2048, 5504, 16, 24, 8, 128, 128256, True), 4096, 2, 16),
-    "8b-4.5b": pair(Model(4096, 14336, 32, 32, 8, 128, 128256), Model(3072, 9216, 32, 32, 8, 128, 128256), 8192, 1, 8),
-    "12b-8b": pair(Model(5120, 14336, 40, 32, 8, 128, 131072), Model(4096, 11520, 40, 32, 8, 128, 131072), 8192, 1, 8),
+    "tiny": pair(MODELS["tiny"], Model(48, 96, 2, 4, 2, 16, 512), 64, 2, 4),
+    "small": pair(MODELS["small"], Model(768, 3072, 12, 16, 4, 64, 32000), 512, 2, 4),
+    "3b-1b": pair(MODELS["3b"], Model(2048, 5504, 16, 24, 8, 128, 128256, True), 4096, 2, 16),
+    "8b-4.5b": pair(MODELS["8b"], Model(3072, 9216, 32, 32, 8, 128, 128256), 8192, 1, 8),
+    "12b-8b": pair(MODELS["12b"], Model(4096, 11520, 40, 32, 8, 128, 131072), 8192, 1, 8),
 }

@@ -5,7 +5,7 @@
     tests/bench/gpu/step.py build/dev/espalier PAIR [--device cuda] [--steps 60] [--peers eager,compile,liger,liger-cudnn] [--settings cheap,none,none+graph]
 
 SETTING: a value of recompute, with +graph for cuda_graph = true and +moments for moments in bfloat16.
-PAIR: tiny (a check of this script, on any device), 3b-1b, 8b-4.5b or 12b-8b (shapes.py). Every program trains the same student from the same
+PAIR: tiny or small (checks of this script, on any device), 3b-1b, 8b-4.5b or 12b-8b (shapes.py). Every program trains the same student from the same
 weights on tokens of the same kind, in bfloat16 over float32 masters on a GPU. Prints tokens per second (median after ten steps), the ratio
 to each peer, model FLOPs utilisation against 989 TFLOP/s (causal attention counted by half), and peak memory beside what the plan says.
 A peer that is not installed or runs out of memory is said to be so.
@@ -21,29 +21,15 @@ from pathlib import Path
 
 import numpy
 
+from measured import write_random
 from shapes import PAIRS
 
 HERE, PEAK_FLOPS, WARM_UP = Path(__file__).parent, 989e12, 10
 LINES = 12  # of a profile
 
 
-def make_teacher(folder, shape, device):
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(hidden_size=shape.hidden, intermediate_size=shape.ffn, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
-                         num_key_value_heads=shape.groups, head_dim=shape.head_dim, vocab_size=shape.vocab, tie_word_embeddings=shape.tied,
-                         max_position_embeddings=8192, dtype=torch.bfloat16)
-    torch.manual_seed(1)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device(device):
-        LlamaForCausalLM(config).save_pretrained(folder)
-    torch.set_default_dtype(torch.float32)
-
-
 def recipe(root, pair, steps, setting):
     recompute, *more = setting.split("+")
-    cuts = "".join(f'[[prune]]\naxis = "{axis}"\nkeep = {keep}\nmetric = {{ name = "{"position" if axis == "layers" else "random"}" }}\n' for axis, keep in pair.cuts)
     return f"""schema = 1
 name = "bench"
 output = "{root}/{setting}/run"  # each setting has a cache of its own: nothing is taken over
@@ -55,7 +41,7 @@ token_type = "int32"
 seq_length = {pair.length}
 [score]
 samples = 1
-{cuts}[distill]
+{pair.blocks()}[distill]
 steps = {steps}
 global_batch = {pair.global_batch}
 micro_batch = {pair.micro_batch}
@@ -124,7 +110,7 @@ def main():
     pair, settings = PAIRS[options.pair], options.settings.split(",")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        make_teacher(root / "teacher", pair.teacher, options.device)
+        write_random(root / "teacher", options.pair, options.device)
         count = (options.steps + 1) * pair.global_batch * pair.length
         numpy.random.default_rng(1).integers(0, pair.teacher.vocab, count, dtype=numpy.int32).tofile(root / "tokens.bin")
         program = options.program.resolve()
