@@ -9,9 +9,11 @@ using namespace espalier::test;
 
 TEST_CASE("a run that was done on one device is not done on another") {
   const TemporaryFolder folder;
-  Sweep sweep = expanded(kTeacher + "[sweep]\nseeds = [1]\n" + kDepth + kWidth);
+  Sweep sweep = expanded(kTeacher + "[sweep]\nseeds = [1]\n" + kDepth +
+                         "[[sweep.arm]]\nname = \"plain\"\nset = { \"distill.micro_batch\" = 2 }\n");
   SweepRun& run = sweep.runs.front();
   run.recipe.output = folder / "run";
+  run.recipe.data.train.clear();  // no file is there
   for (const Stage& stage : stages()) {
     if (stage.wanted(run.recipe)) write_text(stage.product(RunFiles{run.recipe.output}), "");
   }
