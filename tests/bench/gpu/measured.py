@@ -71,6 +71,8 @@ def in_turns(programs, repeats):
                 continue
             result = programs[name]()
             results[name].append(result)
+            said = result.failed or f"{result.seconds:.1f} s"
+            print(f"turn {turn + 1} of {repeats}, {name}: {said}", file=sys.stderr, flush=True)
             if result.failed:
                 failed[name] = result.failed
     return results, failed
