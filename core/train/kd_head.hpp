@@ -30,8 +30,8 @@ struct HeadOutput {
 };
 
 // The buffers of a chunk, each (chunk, vocab) or smaller: float32, the gradient of the products' dtype where all losses
-// are fused. A loop that lends the same workspace to every call takes this
-// memory from the system once. Holds nothing between calls.
+// are fused. A loop that lends the same workspace to every call takes this memory from the system once. Holds nothing
+// between calls.
 struct HeadWorkspace {
   at::Tensor student_logits, teacher_logits, gradient, row_losses;
 };
