@@ -93,6 +93,9 @@ TrainingStream::Batch TrainingStream::batch(std::int64_t first, std::int64_t cou
 
 std::int64_t TrainingStream::learnt(std::int64_t first, std::int64_t count) const {
   const std::int64_t length = state_->seq_length;
+  const bool whole = std::none_of(state_->sources.begin(), state_->sources.end(),
+                                  [](const TokenSource& source) { return source.tokens.has_loss_mask(); });
+  if (whole) return count * length;
   std::vector<std::uint8_t> learnt(static_cast<std::size_t>(length));
   std::int64_t sum = 0;
   for (std::int64_t sequence = first; sequence < first + count; ++sequence) {
