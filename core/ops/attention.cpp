@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <limits>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_attention.hpp"
@@ -28,6 +34,52 @@ at::Tensor window_mask(std::int64_t queries, std::int64_t keys, std::int64_t win
   return at::logical_and(distance >= 0, distance < window);
 }
 
+// The masks of the last passes as numbers to add, so that all layers save the same one for their backward pass.
+class RecentBiases {
+ public:
+  at::Tensor bias(std::int64_t positions, std::int64_t window, const at::Tensor& like) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = std::find_if(recent_.begin(), recent_.end(), [&](const Entry& entry) {
+      return entry.window == window && entry.bias.size(0) == positions &&
+             entry.bias.scalar_type() == like.scalar_type() && entry.bias.device() == like.device();
+    });
+    if (found != recent_.end()) return found->bias;
+    if (recent_.size() == kMost) recent_.pop_front();
+    const at::NoGradGuard no_grad;
+    const at::Tensor hidden = window_mask(positions, positions, window, like.device()).logical_not();
+    at::Tensor bias = at::zeros({positions, positions}, like.options().requires_grad(false));
+    recent_.push_back({window, bias.masked_fill_(hidden, -std::numeric_limits<double>::infinity())});
+    return recent_.back().bias;
+  }
+
+ private:
+  static constexpr std::size_t kMost = 4;  // two models, in training and in evaluation
+  struct Entry {
+    std::int64_t window;
+    at::Tensor bias;  // (T, T)
+  };
+  std::mutex mutex_;
+  std::deque<Entry> recent_;
+};
+
+RecentBiases& recent_biases() {
+  static auto* biases = new RecentBiases;  // never freed: a device's tensors must not outlive its driver
+  return *biases;
+}
+
+// A GPU's only kernel for masks takes rows of heads in whole 16 bytes. Zeros behind a head change no product, nor what
+// is kept of the result.
+at::Tensor masked_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                            const std::optional<at::Tensor>& mask) {
+  const std::int64_t width = q.size(3), unit = 16 / static_cast<std::int64_t>(q.element_size());
+  const std::int64_t missing = (unit - width % unit) % unit;
+  if (q.device().is_cpu() || missing == 0) return at::scaled_dot_product_attention(q, k, v, mask);
+  const auto padded = [&](const at::Tensor& x) { return at::constant_pad_nd(x, {0, missing}); };
+  return at::scaled_dot_product_attention(padded(q), padded(k), padded(v), mask, 0.0, /*is_causal=*/false,
+                                          1.0 / std::sqrt(static_cast<double>(width)))
+      .narrow(3, 0, width);
+}
+
 // The heads of a group stand as queries beside each other, (B, G, N/G · T, D), so that keys and values need not be
 // repeated for each head: while text is generated they are by far the most there is to read.
 at::Tensor attention_to_past(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
@@ -37,7 +89,7 @@ at::Tensor attention_to_past(const at::Tensor& q, const at::Tensor& k, const at:
   std::optional<at::Tensor> mask;
   const std::int64_t window = sliding_window > 0 ? std::min(sliding_window, keys) : keys;
   if (queries > 1 || window < keys) mask = window_mask(queries, keys, window, q.device()).repeat({heads, 1});
-  return at::scaled_dot_product_attention(beside, k, v, mask).view(q.sizes());
+  return masked_attention(beside, k, v, mask).reshape(q.sizes());
 }
 
 using torch::autograd::AutogradContext;
@@ -148,12 +200,14 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   if (sliding_window <= 0 || positions <= sliding_window) {
     return at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/true, std::nullopt, grouped);
   }
-  const at::Tensor mask = window_mask(positions, positions, sliding_window, q.device());
-  if (!grouped || q.device().is_cpu())
+  if (q.device().is_cpu()) {
+    const at::Tensor mask = window_mask(positions, positions, sliding_window, q.device());
     return at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/false, std::nullopt, grouped);
+  }
   // On a GPU no kernel takes both a mask and groups, and plain products are switched off.
   const std::int64_t together = q.size(1) / k.size(1);
-  return at::scaled_dot_product_attention(q, k.repeat_interleave(together, 1), v.repeat_interleave(together, 1), mask);
+  return masked_attention(q, k.repeat_interleave(together, 1), v.repeat_interleave(together, 1),
+                          recent_biases().bias(positions, sliding_window, q));
 }
 
 }  // namespace espalier

@@ -3,7 +3,8 @@
 // Every operation on tensors of device "cuda:0" runs on the CPU, in their dtype, under the rules of a GPU:
 //   - an operation whose tensors lie on different devices is refused with LibTorch's words;
 //   - memory of the device cannot be touched from outside of operations (memory.hpp).
-// Attention is LibTorch's path of plain products. What it cannot show: kernels, streams, speed.
+// Attention takes and leaves memory as a GPU's kernels do (attention.cpp). What it cannot show: kernels, streams,
+// speed.
 #include <dlfcn.h>
 
 #include <cstring>
@@ -24,6 +25,7 @@
 #include <torch/library.h>
 
 #include "memory.hpp"
+#include "views.hpp"
 
 namespace espalier::pretended_gpu {
 namespace {
@@ -61,15 +63,16 @@ C10_REGISTER_GUARD_IMPL(CUDA, Guard)
 
 bool is_ours(const at::Tensor& tensor) { return tensor.defined() && tensor.device().is_cuda(); }
 
-// The same memory as a tensor of the CPU. Valid under Access.
+at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, at::ScalarType dtype) {
+  return at::detail::empty_strided_generic(size, stride, &allocator(), kKeys, dtype);
+}
+
+}  // namespace
+
 at::Tensor seen_by_cpu(const at::Tensor& tensor) {
   if (!is_ours(tensor)) return tensor;
   return at::from_blob(tensor.data_ptr(), tensor.sizes(), tensor.strides(),
                        at::TensorOptions(tensor.scalar_type()).device(at::kCPU));
-}
-
-at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride, at::ScalarType dtype) {
-  return at::detail::empty_strided_generic(size, stride, &allocator(), kKeys, dtype);
 }
 
 at::Tensor moved(const at::Tensor& result) {
@@ -78,6 +81,8 @@ at::Tensor moved(const at::Tensor& result) {
   seen_by_cpu(ours).copy_(result);
   return ours;
 }
+
+namespace {
 
 // A GPU's operations take tensors of the CPU only as scalars, and as indices.
 void check_device(const c10::OperatorHandle& op, std::size_t argument, const at::Tensor& tensor) {
