@@ -104,11 +104,25 @@ at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks*
   return hidden;
 }
 
-at::Tensor logits(const Weights& outer, const at::Tensor& hidden) { return affine(hidden, outer[Role::head]); }
+at::Tensor logits(const Weights& outer, const at::Tensor& hidden) {
+  const at::Tensor& head = outer[Role::head];
+  if (hidden.scalar_type() == at::kFloat || hidden.scalar_type() == at::kDouble) return affine(hidden, head);
+  const at::NoGradGuard no_grad;
+  std::vector<std::int64_t> shape = hidden.sizes().vec();
+  shape.back() = head.size(0);
+  at::Tensor wide = at::empty(shape, hidden.options().dtype(at::kFloat).requires_grad(false));
+  at::Tensor rows = wide.view({-1, head.size(0)});
+  product_into(rows, hidden.detach().reshape({-1, head.size(1)}), head.detach().t(), false);
+  return wide;
+}
+
+std::int64_t rows_of_logits(std::int64_t vocab, at::Device device) {
+  const std::int64_t bytes = std::int64_t{device.is_cpu() ? 64 : 768} << 20;
+  return std::max<std::int64_t>(1, bytes / (4 * vocab));
+}
 
 std::int64_t logit_rows(const Weights& outer) {
-  constexpr std::int64_t kChunkBytes = std::int64_t{64} << 20;
-  return std::max<std::int64_t>(1, kChunkBytes / (outer[Role::head].size(0) * 4));
+  return rows_of_logits(outer[Role::head].size(0), outer[Role::head].device());
 }
 
 at::Tensor label_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& labels) {

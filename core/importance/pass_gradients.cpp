@@ -24,12 +24,11 @@ namespace {
 
 at::Tensor leaf_of(const at::Tensor& x) { return x.detach().requires_grad_(true); }
 
-// (rows, V): the gradient of Σ weight · nll in the logits of rows that predict `labels`, in the logits' dtype.
+// (rows, V): the gradient of Σ weight · nll in the logits of rows that predict `labels`.
 at::Tensor nll_gradient(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& weight) {
-  // float32, or float64 for a model in float64.
-  at::Tensor p = (logits.scalar_type() == at::kDouble ? logits : logits.to(at::kFloat)).softmax(1);
+  at::Tensor p = logits.softmax(1);
   p.scatter_add_(1, labels, at::ones({1, 1}, p.options()).neg().expand_as(labels));
-  return p.mul_(weight.to(p.scalar_type())).to(logits.scalar_type());
+  return p.mul_(weight.to(p.scalar_type()));
 }
 
 // The gradient of each sample's mean nll over its learnt tokens in the states after the final norm, (B, T, H). Logits
@@ -48,7 +47,7 @@ at::Tensor head_gradient(const Weights& outer, const at::Tensor& normed, const a
     const std::int64_t count = std::min(chunk, rows.size(0) - first);
     const at::Tensor of_logits = nll_gradient(logits(outer, rows.narrow(0, first, count)),
                                               labels.narrow(0, first, count), weight.narrow(0, first, count));
-    gradient.narrow(0, first, count).copy_(product(of_logits, outer[Role::head]));
+    gradient.narrow(0, first, count).copy_(product(of_logits.to(rows.scalar_type()), outer[Role::head]));
   }
   const at::Tensor all = at::zeros_like(normed);  // nothing is predicted from the last position
   all.narrow(1, 0, predicted).copy_(gradient.view({batch, predicted, width}));

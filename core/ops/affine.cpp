@@ -123,7 +123,12 @@ at::Tensor product(const at::Tensor& a, const at::Tensor& b) {
 }
 
 void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
-  if (use_onednn(a, b) && is_small_gradient(a, b) && out.is_contiguous()) {
+  const at::ScalarType wide = out.scalar_type();
+  if (a.scalar_type() != wide && a.is_cuda()) {  // into `out` itself: nothing as large beside it
+    accumulate ? at::addmm_out(out, out, a, b, wide) : at::mm_out(out, a, b, wide);
+  } else if (a.scalar_type() != wide) {
+    accumulate ? out.add_(at::mm(a, b)) : out.copy_(at::mm(a, b));
+  } else if (use_onednn(a, b) && is_small_gradient(a, b) && out.is_contiguous()) {
     small_gradient(a, b, out, accumulate);
   } else if (use_onednn(a, b)) {  // it has no form that writes into a tensor
     accumulate ? out.add_(onednn(a, b.t())) : out.copy_(onednn(a, b.t()));

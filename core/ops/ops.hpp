@@ -16,7 +16,8 @@ namespace espalier {
 at::Tensor affine(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {});
 // a (M, K), b (K, N) → (M, N), by the same library.
 at::Tensor product(const at::Tensor& a, const at::Tensor& b);
-// The same into `out` (M, N) of the operands' dtype, or added to it. Without gradients.
+// The same into `out` (M, N), or added to it. Without gradients. `out` has the operands' dtype or a wider one: the sums
+// are then rounded to that alone where the device can, and to the operands' first elsewhere.
 void product_into(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate);
 
 // x (…, H) → x / sqrt(mean(x²) + eps) · weight. With `kept` (H, 0 or 1) the mean runs over the kept channels only, and

@@ -2,16 +2,16 @@
 #include "core/train/kd_head.hpp"
 
 #include <algorithm>
+#include <limits>
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full_like.h>
-#include <ATen/ops/mm.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "core/base/error.hpp"
+#include "core/forward/logit_rows.hpp"
 #include "core/ops/device_kernels.hpp"
 #include "core/ops/ops.hpp"
 
@@ -20,16 +20,8 @@ namespace {
 
 // Shape letters: R rows of a chunk, V vocabulary, H hidden of the student, T hidden of the teacher.
 
-// out (+)= a · b, where `out` may be wider than the operands: the sum is then float32 too where the device can.
-void gemm(at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
-  if (a.scalar_type() == out.scalar_type()) return product_into(out, a, b, accumulate);
-  if (a.is_cuda()) {  // into `out` itself: nothing as large beside it
-    accumulate ? at::addmm_out(out, out, a, b, out.scalar_type()) : at::mm_out(out, a, b, out.scalar_type());
-    return;
-  }
-  const at::Tensor result = at::mm(a, b);
-  accumulate ? out.add_(result) : out.copy_(result);
-}
+// Of one matrix of logits on a GPU for losses that are not fused, whatever they need beside it.
+constexpr std::int64_t kLossBytes = std::int64_t{32} << 20;
 
 // The first rows of a buffer that is made anew only when it is too small or of another kind.
 at::Tensor rows_of(at::Tensor& buffer, std::int64_t rows, std::int64_t columns, const at::TensorOptions& options) {
@@ -140,12 +132,12 @@ class Sweep {
     run_losses({student_RV, teacher_RV, labels_R}, gradient_RV);
 
     const at::Tensor narrow_RV = gradient_RV.to(hidden_RH.scalar_type());
-    gemm(weight_gradient_, narrow_RV.t(), hidden_RH, true);
+    product_into(weight_gradient_, narrow_RV.t(), hidden_RH, true);
     if (input_.kept.defined()) {
       hidden_gradient.index_copy_(0, input_.kept.narrow(0, begin, count), product(narrow_RV, weight_VH));
     } else {
       at::Tensor out_RH = hidden_gradient.narrow(0, begin, count);
-      gemm(out_RH, narrow_RV, weight_VH, false);
+      product_into(out_RH, narrow_RV, weight_VH, false);
     }
   }
 
@@ -164,15 +156,26 @@ class Sweep {
     fuses_ ? fused_.run(rows, input_.scale, gradient_RV, sums_) : static_cast<void>(gradient_RV.zero_());
     for (std::size_t i = 0; i < losses_.size(); ++i) {
       if (fuses_ && fused_.takes(i)) continue;
-      const WeightedLoss& term = losses_[i];
-      const double scale = term.weight * input_.scale;
       at::Tensor row_losses = rows_of(workspace_.row_losses, count, 1, wide_).squeeze(1);
-      if (!term.loss->gradient(rows, scale, row_losses, gradient_RV)) {
-        row_losses = by_autograd(term, rows, scale, gradient_RV);
+      const std::int64_t block = loss_rows(rows.student.size(1), rows.student.device());
+      for (std::int64_t begin = 0; begin < count; begin += block) {
+        run_loss(losses_[i], rows, begin, std::min(block, count - begin), row_losses, gradient_RV);
       }
-      check_row_losses(row_losses, count, term.name);
       sums_[static_cast<std::int64_t>(i)].add_(row_losses.sum(at::kDouble));
     }
+  }
+
+  void run_loss(const WeightedLoss& term, const LogitRows& rows, std::int64_t begin, std::int64_t count,
+                at::Tensor& row_losses, at::Tensor& gradient_RV) const {
+    const auto part = [&](const at::Tensor& all) { return all.defined() ? all.narrow(0, begin, count) : all; };
+    const at::Tensor student = part(rows.student), teacher = part(rows.teacher), labels = part(rows.labels);
+    at::Tensor place = part(row_losses), found = place, gradient = part(gradient_RV);
+    const double scale = term.weight * input_.scale;
+    if (!term.loss->gradient({student, teacher, labels}, scale, found, gradient)) {
+      found = by_autograd(term, {student, teacher, labels}, scale, gradient);
+    }
+    check_row_losses(found, count, term.name);
+    if (!found.is_same(place)) place.copy_(found);
   }
 
   const HeadInput& input_;
@@ -195,12 +198,16 @@ HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedL
 }
 
 void head_logits(at::Tensor& logits, const at::Tensor& hidden, const at::Tensor& weight) {
-  gemm(logits, hidden, weight.t(), false);
+  product_into(logits, hidden, weight.t(), false);
 }
 
 std::int64_t default_head_chunk(std::int64_t vocab, at::Device device) {
-  const std::int64_t bytes = std::int64_t{device.is_cpu() ? 64 : 768} << 20;  // of one float32 matrix of logits
-  return std::clamp<std::int64_t>(bytes / (4 * vocab), 128, 8192);
+  return std::clamp<std::int64_t>(rows_of_logits(vocab, device), 128, 8192);
+}
+
+std::int64_t loss_rows(std::int64_t vocab, at::Device device) {
+  if (device.is_cpu()) return std::numeric_limits<std::int64_t>::max();
+  return std::max<std::int64_t>(1, kLossBytes / (4 * vocab));
 }
 
 }  // namespace espalier

@@ -52,4 +52,8 @@ void head_logits(at::Tensor& logits, const at::Tensor& hidden, const at::Tensor&
 // on the weight's gradient, fine enough for caches and memory.
 std::int64_t default_head_chunk(std::int64_t vocab, at::Device device);
 
+// Of those, the rows that a loss is shown at a time when it is not fused: on a GPU few enough to bound what it makes
+// for itself.
+std::int64_t loss_rows(std::int64_t vocab, at::Device device);
+
 }  // namespace espalier
