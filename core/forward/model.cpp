@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <optional>
 
 #include "core/base/error.hpp"
 #include "core/base/random.hpp"
@@ -70,10 +71,12 @@ struct Model::State {
   Compute compute;
   std::vector<Parameter> parameters;
   std::vector<at::Tensor> tensors;
+  std::optional<Checkpoint> origin;  // of weights that were rounded
 };
 
 Model::Model(const Checkpoint& checkpoint, Compute compute)
-    : state_(std::make_shared<State>(State{checkpoint.spec(), compute, checkpoint.parameters(), {}})) {
+    : state_(std::make_shared<State>(State{checkpoint.spec(), compute, checkpoint.parameters(), {}, std::nullopt})) {
+  if (at::promoteTypes(checkpoint.dtype(), compute.dtype) != compute.dtype) state_->origin = checkpoint;
   for (const Parameter& parameter : state_->parameters) {
     state_->tensors.push_back(checkpoint.tensor(parameter)
                                   .to(compute.device, compute.dtype, /*non_blocking=*/false, /*copy=*/true)
@@ -83,7 +86,7 @@ Model::Model(const Checkpoint& checkpoint, Compute compute)
 }
 
 Model::Model(const ModelSpec& spec, std::uint64_t seed, Compute compute)
-    : state_(std::make_shared<State>(State{spec, compute, espalier::parameters(spec), {}})) {
+    : state_(std::make_shared<State>(State{spec, compute, espalier::parameters(spec), {}, std::nullopt})) {
   for (std::size_t i = 0; i < state_->parameters.size(); ++i) {
     state_->tensors.push_back(
         random_tensor(spec, state_->parameters[i], mix(seed, i)).to(compute.device, compute.dtype));
@@ -91,7 +94,8 @@ Model::Model(const ModelSpec& spec, std::uint64_t seed, Compute compute)
 }
 
 Model::Model(WeightSource& source)
-    : state_(std::make_shared<State>(State{source.spec(), source.compute(), espalier::parameters(source.spec()), {}})) {
+    : state_(std::make_shared<State>(
+          State{source.spec(), source.compute(), espalier::parameters(source.spec()), {}, std::nullopt})) {
   Weights held;
   std::int64_t held_layer = -2;
   for (const Parameter& parameter : state_->parameters) {
@@ -108,6 +112,10 @@ const ModelSpec& Model::spec() const { return state_->spec; }
 Compute Model::compute() const { return state_->compute; }
 const std::vector<Parameter>& Model::parameters() const { return state_->parameters; }
 std::vector<at::Tensor>& Model::tensors() { return state_->tensors; }
+
+at::Tensor Model::stored(std::size_t i) const {
+  return state_->origin ? state_->origin->tensor(state_->parameters[i]) : at::Tensor();
+}
 
 Weights Model::outer() {
   Weights weights = layer(-1);

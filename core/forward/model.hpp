@@ -58,6 +58,9 @@ class Model final : public WeightSource {
   Weights layer(std::int64_t layer) override;
   const std::vector<Parameter>& parameters() const;
   std::vector<at::Tensor>& tensors();  // one per parameter, in the same order
+  // Parameter i as its checkpoint stores it, on the CPU, where that says more than tensors() could take; else
+  // undefined.
+  at::Tensor stored(std::size_t i) const;
   void set_requires_grad(bool on);
 
  private:
@@ -72,7 +75,8 @@ using Features = std::map<Feature, at::Tensor>;
 // outside the model stay undefined.
 at::Tensor hidden_states(WeightSource& weights, const at::Tensor& tokens, Hooks* hooks = nullptr,
                          Features* features = nullptr, Recompute recompute = Recompute::none);
-at::Tensor logits(const Weights& outer, const at::Tensor& hidden);  // (…, H) → (…, V)
+// (…, H) → (…, V), float32 where the states are narrower: never rounded to less, and then without gradients.
+at::Tensor logits(const Weights& outer, const at::Tensor& hidden);
 
 // -log p of each label: hidden (N, H), labels (N) int64 → (N) float32. Logits exist for a chunk of rows at a time.
 at::Tensor label_nll(const Weights& outer, const at::Tensor& hidden, const at::Tensor& labels);

@@ -10,6 +10,8 @@
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include "core/base/error.hpp"
 #include "core/ops/adamw.hpp"
@@ -18,6 +20,21 @@ namespace espalier {
 namespace {
 
 bool is_narrow(const at::Tensor& parameter) { return parameter.scalar_type() != at::kFloat; }
+
+// Adds what a backward pass leaves at a bfloat16 parameter to its float32 gradient at once, so that never more than one
+// parameter has both.
+class Widened : public torch::autograd::PostAccumulateGradHook {
+ public:
+  explicit Widened(at::Tensor wide) : wide_(std::move(wide)) {}
+  void operator()(const at::Tensor& parameter) override {
+    at::NoGradGuard no_grad;
+    wide_.add_(parameter.grad());
+    parameter.mutable_grad() = at::Tensor();
+  }
+
+ private:
+  at::Tensor wide_;
+};
 
 double decay_of(const at::Tensor& parameter, const AdamWOptions& options) {
   return parameter.dim() >= 2 ? options.weight_decay : 0.0;
@@ -38,12 +55,19 @@ AdamW::AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Co
   if (!comm_.alone()) move_parameters();
   make_state();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (!is_narrow(parameters_[i])) parameters_[i].mutable_grad() = gradients_[i];
+    if (is_narrow(parameters_[i])) {
+      torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i], std::make_unique<Widened>(gradients_[i]));
+    } else {
+      parameters_[i].mutable_grad() = gradients_[i];
+    }
   }
 }
 
 AdamW::~AdamW() {
-  for (const at::Tensor& parameter : parameters_) parameter.mutable_grad() = at::Tensor();
+  for (const at::Tensor& parameter : parameters_) {
+    parameter.mutable_grad() = at::Tensor();
+    torch::autograd::impl::set_post_acc_grad_hooks(parameter, nullptr);
+  }
 }
 
 void AdamW::move_parameters() {
@@ -90,22 +114,6 @@ void AdamW::make_state() {
     second_.push_back(shaped(second.narrow(0, piece.place, piece.count())));
     const bool fused = !is_narrow(parameter) && options_.moments == at::kFloat;
     (fused ? (parameter.dim() >= 2 ? decayed_ : plain_) : single_).push_back(k);
-  }
-}
-
-void AdamW::collect() {
-  at::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    at::Tensor& passed = parameters_[i].mutable_grad();
-    if (!is_narrow(parameters_[i]) || !passed.defined()) continue;
-    gradients_[i].add_(passed);
-    passed = at::Tensor();
-  }
-}
-
-void AdamW::drop_passed() {
-  for (const at::Tensor& parameter : parameters_) {
-    if (is_narrow(parameter)) parameter.mutable_grad() = at::Tensor();
   }
 }
 
@@ -175,6 +183,17 @@ void AdamW::update_piece(std::size_t k, double learning_rate, double weight_deca
                      .factor = factor};
   (rests_[k].defined() ? update.weight : update.master) = weights_[k];
   adamw_update(update);
+}
+
+void AdamW::begin_with(const std::function<at::Tensor(std::size_t)>& start) {
+  for (std::size_t k = 0; k < pieces_.size(); ++k) {
+    const FlatPiece& piece = pieces_[k];
+    if (!rests_[k].defined()) continue;
+    const at::Tensor whole = start(piece.parameter);
+    if (!whole.defined()) continue;
+    set_weight(k, whole.flatten().narrow(0, piece.begin, piece.count()).to(at::kFloat));
+  }
+  restored(0);
 }
 
 void AdamW::restored(std::int64_t steps) {

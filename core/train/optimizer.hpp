@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -31,9 +32,6 @@ class AdamW {
   AdamW& operator=(const AdamW&) = delete;
   ~AdamW();  // takes the gradients away from the parameters
 
-  // After each backward pass: moves what the pass left in .grad to the float32 gradients. Nothing to do for float32.
-  void collect();
-  void drop_passed();  // what a pass that did not end left there
   void zero_gradients();
 
   // The float32 gradient of parameter i, of this rank's sequences, to add to by hand.
@@ -59,6 +57,9 @@ class AdamW {
   const std::vector<at::Tensor>& parameters() const { return parameters_; }
   // The trained weight of parameter i, float32, put together from all ranks.
   at::Tensor whole_weight(std::size_t i);
+  // Before the first step: the trained weights of bfloat16 parameters begin as `start` says, where it says anything
+  // (whole tensors, of any dtype).
+  void begin_with(const std::function<at::Tensor(std::size_t parameter)>& start);
   // After the state was written into from outside.
   void restored(std::int64_t steps);
 

@@ -173,14 +173,16 @@ void TrainStep::learn(const MicroBatch& part, TeacherSays theirs, double scale) 
     return;
   }
   Replayed::Tensors in{part.tokens, part.labels};
-  each_tensor(theirs.rows, theirs.features, [&](const at::Tensor& x) { in.push_back(x); });
+  each_tensor(theirs.rows, theirs.features, [&](at::Tensor& x) {
+    in.push_back(x);
+    x = part.tokens;  // of the pattern no more is asked than which tensors there are
+  });
   pattern_ = std::move(theirs);
   (*replayed_student_)(in);
 }
 
 // Forward and backward of a few sequences: adds to the gradients and to the step's numbers.
 void TrainStep::student_pass(const MicroBatch& part, TeacherSays theirs, double scale) {
-  optimizer_.drop_passed();
   Features ours = features_.wanted_of_student();
   at::AutoGradMode grad_mode(true);
   const at::Tensor hidden = hidden_states(*job_.student, part.tokens, nullptr, &ours, plan_.recompute);
@@ -200,7 +202,6 @@ void TrainStep::student_pass(const MicroBatch& part, TeacherSays theirs, double 
     gradients.push_back(at::full_like(values.total, alpha));
   }
   torch::autograd::backward(roots, gradients);
-  optimizer_.collect();
   numbers_.add(all, alpha, static_cast<double>(plan_.micro_batch) / static_cast<double>(plan_.global_batch));
 }
 

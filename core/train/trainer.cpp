@@ -53,7 +53,13 @@ class Session {
         loss_names_(log_names(job)) {}
 
   TrainResult run() {
-    state_ = checkpoints_.load(step_.optimizer()).value_or(TrainState{});
+    if (device_.is_cuda()) forget_peak_device_bytes(device_);
+    if (const std::optional<TrainState> found = checkpoints_.load(step_.optimizer())) {
+      state_ = *found;
+    } else {
+      const std::size_t count = job_.student->parameters().size();
+      step_.optimizer().begin_with([&](std::size_t i) { return i < count ? job_.student->stored(i) : at::Tensor(); });
+    }
     if (state_.step > 0 && comm_.leads()) {
       spdlog::info("{}: goes on after step {} of {}", plan_.label, state_.step, plan_.steps);
     }

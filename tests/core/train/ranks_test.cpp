@@ -127,6 +127,11 @@ TEST_CASE("an optimizer that ranks share steps as one that sees all gradients do
     };
     const std::vector<at::Tensor> whole = parameters(), shared = parameters();
     AdamW one(whole, {.weight_decay = 0.3}), many(shared, {.weight_decay = 0.3}, comm);
+    for (AdamW* optimizer : {&one, &many}) {
+      optimizer->begin_with([&](std::size_t i) { return noise(whole[i].sizes(), i + 1); });
+      for (std::size_t i = 0; i < whole.size(); ++i)
+        CHECK(at::equal(optimizer->whole_weight(i), noise(whole[i].sizes(), i + 1)));
+    }
     for (int t = 0; t < 4; ++t) {
       one.zero_gradients();
       many.zero_gradients();
