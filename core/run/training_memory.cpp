@@ -13,20 +13,27 @@
 namespace espalier {
 namespace {
 
-// The program with LibTorch and the plugins, before any model.
-constexpr std::int64_t kProgram = std::int64_t{320} << 20;
+// An H100's and H200's. With fewer the flash kernels need less.
+constexpr std::int64_t kMultiprocessors = 132;
+
+// On a GPU: workspaces of cuBLAS, 32 MiB for each stream that multiplies, and kernels as they are first used. And what
+// the allocator cannot give because it lies in pieces.
+constexpr std::int64_t kLibraries = std::int64_t{256} << 20, kContext = std::int64_t{512} << 20;
+constexpr double kUsable = 0.95;
 
 // The head keeps a logit's gradient in float32, and on its way into products of a narrower dtype in that too; where all
 // losses are fused into one pass (on a GPU), in the products' dtype alone.
-std::int64_t head_gradient_bytes(const Run& run, const TrainBlock& block, Compute compute) {
+void head_of(const Run& run, const TrainBlock& block, Compute compute, TrainShape& shape) {
   const auto narrow = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
   std::vector<WeightedLoss> losses;
   for (const LossBlock& entry : block.losses) {
     Loss loss = run.registry().loss(*entry.loss, run.host());
     if (loss.on_logits) losses.push_back({entry.loss->name, entry.weight, std::move(loss.on_logits)});
   }
-  if (compute.device.is_cuda() && FusedLosses(losses).all()) return narrow;
-  return narrow < 4 ? 4 + narrow : 4;
+  shape.head_chunk = default_head_chunk(shape.student.vocab, compute.device);
+  const bool fused = compute.device.is_cuda() && FusedLosses(losses).all();
+  shape.head_gradient_bytes = fused ? narrow : narrow < 4 ? 4 + narrow : 4;
+  if (compute.device.is_cuda() && !fused) shape.loss_rows = loss_rows(shape.student.vocab, compute.device);
 }
 
 TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& student,
@@ -36,18 +43,19 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
   if (needs_teacher(run, block)) shape.teacher = teacher;
   shape.micro_batch = block.micro_batch;
   shape.seq_length = block.seq_length;
-  shape.head_chunk = default_head_chunk(student.vocab, compute.device);
-  shape.head_gradient_bytes = head_gradient_bytes(run, block, compute);
+  shape.sequences = block.global_batch / run.comm().size();
+  head_of(run, block, compute, shape);
   shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
   shape.moment_bytes = static_cast<std::int64_t>(c10::elementSize(moments_of(block)));
   shape.recompute = recompute_of(block);
+  if (compute.device.is_cuda()) shape.recorded = block.cuda_graph, shape.multiprocessors = kMultiprocessors;
   shape.ranks = run.comm().size();
   return shape;
 }
 
 std::int64_t available_bytes(at::Device device) {
-  if (device.is_cpu()) return physical_memory_bytes() / this_launch().local_size - kProgram;
-  return free_device_bytes(device);
+  if (device.is_cpu()) return physical_memory_bytes() / this_launch().local_size - program_bytes(device);
+  return static_cast<std::int64_t>(kUsable * static_cast<double>(free_device_bytes(device))) - kLibraries;
 }
 
 void check(const TrainBlock& block, const std::string& table, const TrainShape& shape, std::int64_t limit,
@@ -75,6 +83,10 @@ void check(const TrainBlock& block, const std::string& table, const TrainShape& 
 }
 
 }  // namespace
+
+std::int64_t program_bytes(at::Device device) {
+  return device.is_cpu() ? std::int64_t{320} << 20 : kContext + kLibraries;
+}
 
 Recompute recompute_of(const TrainBlock& block) {
   if (block.recompute == "layers") return Recompute::layers;

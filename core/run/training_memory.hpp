@@ -12,6 +12,10 @@
 
 namespace espalier {
 
+// What a process needs on a device beside tensors: on the CPU the program with LibTorch and the plugins, on a GPU the
+// driver's context, kernels, and workspaces of libraries.
+std::int64_t program_bytes(at::Device device);
+
 Recompute recompute_of(const TrainBlock& block);
 at::ScalarType moments_of(const TrainBlock& block);
 bool needs_teacher(const Run& run, const TrainBlock& block);  // does a loss compare with one?

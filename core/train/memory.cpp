@@ -11,15 +11,25 @@
 namespace espalier {
 namespace {
 
-constexpr std::int64_t kWide = 4;  // bytes of a float32: row statistics, gradients, logits
+constexpr std::int64_t kWide = 4;         // bytes of a float32: row statistics, gradients, logits
+constexpr std::int64_t kTokenBytes = 16;  // of a token and its label
+// Matrices of logits that a loss makes for itself, of the rows that it is shown: most make 4, jsd makes 11.
+constexpr std::int64_t kLossTemporaries = 11;
 
 // Elements that one token of a layer leaves for the backward pass, and float32 numbers beside them.
 struct Kept {
   std::int64_t elements = 0, numbers = 0;
 };
 
-Kept kept_of_attention(const ModelSpec& spec, const LayerSpec& layer, bool cheap) {
-  const std::int64_t q = layer.heads() * layer.head_dim, kv = layer.kv_groups * layer.head_dim;
+// On a GPU a mask is numbers to add, and each head then has keys and values of its own.
+bool is_masked(const TrainShape& shape, const LayerSpec& layer) {
+  return shape.multiprocessors > 0 && layer.sliding_window > 0 && layer.sliding_window < shape.seq_length;
+}
+
+Kept kept_of_attention(const TrainShape& shape, const LayerSpec& layer, bool cheap) {
+  const ModelSpec& spec = shape.student;
+  const std::int64_t q = layer.heads() * layer.head_dim;
+  const std::int64_t kv = is_masked(shape, layer) ? q : layer.kv_groups * layer.head_dim;
   // The stream, its norm, q and k after rotation, v, the heads' results.
   Kept kept{spec.hidden * (cheap ? 1 : 2) + 2 * q + 2 * kv, 1 + layer.heads()};
   if (spec.qk_norm) kept.elements += q + kv, kept.numbers += layer.heads() + layer.kv_groups;
@@ -34,28 +44,69 @@ Kept kept_of_mlp(const ModelSpec& spec, const LayerSpec& layer, bool cheap) {
 std::int64_t bytes_of(const Kept& kept, std::int64_t element) { return kept.elements * element + kept.numbers * kWide; }
 
 // Of one token in one layer.
-std::int64_t layer_bytes(const ModelSpec& spec, const LayerSpec& layer, Recompute recompute, std::int64_t element) {
-  if (recompute == Recompute::layers) return spec.hidden * element;
+std::int64_t layer_bytes(const TrainShape& shape, const LayerSpec& layer, Recompute recompute) {
+  if (recompute == Recompute::layers) return shape.student.hidden * shape.dtype_bytes;
   const bool cheap = recompute == Recompute::cheap;
   std::int64_t bytes = 0;
-  if (layer.attention) bytes += bytes_of(kept_of_attention(spec, layer, cheap), element);
-  if (layer.mlp) bytes += bytes_of(kept_of_mlp(spec, layer, cheap), element);
+  if (layer.attention) bytes += bytes_of(kept_of_attention(shape, layer, cheap), shape.dtype_bytes);
+  if (layer.mlp) bytes += bytes_of(kept_of_mlp(shape.student, layer, cheap), shape.dtype_bytes);
   return bytes;
 }
 
-// What one token of a layer needs beside what is kept: on its way back, the widest of its gradients together.
-std::int64_t backward_bytes(const ModelSpec& spec, const LayerSpec& layer, Recompute recompute, std::int64_t element) {
-  std::int64_t widest = 2 * spec.hidden;
-  // At the activation: gradients of what goes in and of what comes out, which was let go before, or made again just
-  // now.
-  if (layer.mlp) widest += ((spec.gated ? 3 : 2) + (recompute == Recompute::cheap ? 1 : -1)) * layer.ffn;
-  std::int64_t bytes = widest * element;
-  if (recompute == Recompute::layers) bytes += layer_bytes(spec, layer, Recompute::none, element);
-  return bytes;
+// The gradient of a layer's largest matrix, before it is added to the others.
+std::int64_t largest_matrix(const ModelSpec& spec, const LayerSpec& layer) {
+  const std::int64_t mlp = layer.mlp ? layer.ffn : 0, attention = layer.attention ? layer.heads() * layer.head_dim : 0;
+  return spec.hidden * std::max(mlp, attention);
 }
 
-// One token on its way through a layer of a model that keeps nothing.
-std::int64_t forward_bytes(const ModelSpec& spec, std::int64_t element) {
+std::int64_t rounded_up(std::int64_t number, std::int64_t unit) { return (number + unit - 1) / unit * unit; }
+
+// What FlashAttention-2's backward pass takes for itself in its deterministic form: gradients of the queries in
+// float32, once for each share of the keys that other multiprocessors work on, a number for each query, and gradients
+// of keys and values for each head where heads share them (LibTorch's flash_attn/flash_api.cpp, mha_bwd). The kernel
+// for masks has one share.
+std::int64_t attention_bytes(const TrainShape& shape, const LayerSpec& layer) {
+  const std::int64_t heads = shape.micro_batch * layer.heads(), positions = rounded_up(shape.seq_length, 128);
+  const std::int64_t width = rounded_up(layer.head_dim, layer.head_dim <= 128 ? 32 : 64);
+  const std::int64_t shares = is_masked(shape, layer) ? 1 : rounded_up(shape.multiprocessors, heads) / heads;
+  const bool grouped = layer.heads() != layer.kv_groups;
+  return heads * positions * (shares * width + 1) * kWide +
+         (grouped ? 2 : 0) * heads * shape.seq_length * layer.head_dim * shape.dtype_bytes;
+}
+
+// The backward pass through the layers, from the last to the first: all that there is at its worst moment. Beside the
+// stream's gradient on both ways around a block are those of what is inside.
+std::int64_t backward_peak(const TrainShape& shape, std::int64_t kept) {
+  const ModelSpec& spec = shape.student;
+  const std::int64_t element = shape.dtype_bytes, rows = shape.micro_batch * shape.seq_length;
+  const bool cheap = shape.recompute == Recompute::cheap, whole = shape.recompute == Recompute::layers;
+  std::int64_t peak = kept;
+  const auto moment = [&](std::int64_t elements, std::int64_t bytes) {
+    peak = std::max(peak, kept + (2 * rows * spec.hidden + elements) * element + bytes);
+  };
+  for (auto layer = spec.layers.rbegin(); layer != spec.layers.rend(); ++layer) {
+    const std::int64_t matrix = largest_matrix(spec, *layer);
+    if (whole) kept += rows * layer_bytes(shape, *layer, Recompute::none);
+    if (layer->mlp) {
+      moment(rows * layer->ffn + matrix, 0);
+      // At the activation: gradients of what goes in and of what comes out, which was let go before, or made again.
+      moment(rows * ((spec.gated ? 3 : 2) + (cheap ? 1 : -1)) * layer->ffn, 0);
+      kept -= rows * bytes_of(kept_of_mlp(spec, *layer, cheap), element);
+    }
+    if (layer->attention) {
+      const std::int64_t q = layer->heads() * layer->head_dim, kv = layer->kv_groups * layer->head_dim;
+      moment(rows * q + matrix, 0);
+      moment(rows * (2 * q + 2 * kv), shape.multiprocessors > 0 ? attention_bytes(shape, *layer) : 0);
+      kept -= rows * bytes_of(kept_of_attention(shape, *layer, cheap), element);
+    }
+    if (whole) kept -= rows * spec.hidden * element;  // where the layer began
+  }
+  return std::max(peak, kept + (rows + spec.vocab) * spec.hidden * element);  // the embedding's own
+}
+
+}  // namespace
+
+std::int64_t forward_bytes(const ModelSpec& spec, std::int64_t rows, std::int64_t element) {
   std::int64_t widest = 0;
   for (const LayerSpec& layer : spec.layers) {
     const std::int64_t attention =
@@ -63,10 +114,8 @@ std::int64_t forward_bytes(const ModelSpec& spec, std::int64_t element) {
     const std::int64_t mlp = layer.mlp ? spec.hidden + (spec.gated ? 3 : 2) * layer.ffn : 0;
     widest = std::max({widest, attention, mlp});
   }
-  return (spec.hidden + widest) * element;
+  return rows * (spec.hidden + widest) * element;
 }
-
-}  // namespace
 
 TrainMemory train_memory(const TrainShape& shape) {
   const std::int64_t element = shape.dtype_bytes, rows = shape.micro_batch * shape.seq_length;
@@ -78,21 +127,28 @@ TrainMemory train_memory(const TrainShape& shape) {
   memory.optimizer = parameters * (2 * shape.moment_bytes + (kWide - element)) / shape.ranks;
   if (shape.teacher) memory.teacher = count(*shape.teacher, element, 1).bytes;
 
-  std::int64_t back = 0;
+  bool masked = false;
   for (const LayerSpec& layer : student.layers) {
-    memory.activations += rows * layer_bytes(student, layer, shape.recompute, element);
-    back = std::max(back, rows * backward_bytes(student, layer, shape.recompute, element));
+    memory.activations += rows * layer_bytes(shape, layer, shape.recompute);
+    masked = masked || (layer.attention && is_masked(shape, layer));
   }
+  if (masked) memory.activations += shape.seq_length * shape.seq_length * element;  // one for all layers
+  const std::int64_t in_layers = memory.activations;
   memory.activations += rows * (2 * student.hidden * element + kWide);  // the final norm's input and result
 
   const std::int64_t chunk = std::min(shape.head_chunk, rows);
   const bool asks = shape.teacher.has_value();
-  memory.head = chunk * (student.vocab * (kWide * (asks ? 2 : 1) + shape.head_gradient_bytes) + kWide);
+  memory.head = chunk * (student.vocab * (kWide * (asks ? 2 : 1) + shape.head_gradient_bytes) + kWide) +
+                std::min(chunk, shape.loss_rows) * student.vocab * kWide * kLossTemporaries;
+  const std::int64_t tokens = shape.sequences * shape.seq_length * kTokenBytes;  // of a step, on the device
   const std::int64_t theirs = asks ? rows * shape.teacher->hidden * element : 0;
-  const std::int64_t at_head = theirs + rows * student.hidden * element;
-  // While the teacher runs, nothing of the student is kept yet.
-  const std::int64_t at_teacher = asks && shape.teacher_runs ? rows * forward_bytes(*shape.teacher, element) : 0;
-  memory.working = std::max({at_head, back, at_teacher - memory.activations});
+  const std::int64_t at_head = theirs + rows * student.hidden * element + tokens;
+  const std::int64_t back = backward_peak(shape, in_layers) - memory.activations + tokens;
+  // While the teacher runs, nothing of the student is kept yet, but the step's tokens and the next one's.
+  const std::int64_t teacher_pass = asks && shape.teacher_runs ? forward_bytes(*shape.teacher, rows, element) : 0;
+  // A recorded pass keeps its memory for itself.
+  const std::int64_t at_teacher = teacher_pass + 2 * tokens - memory.activations;
+  memory.working = shape.recorded ? std::max(at_head, back) + teacher_pass : std::max({at_head, back, at_teacher});
   return memory;
 }
 
@@ -107,6 +163,10 @@ std::int64_t fitting_micro_batch(TrainShape shape, std::int64_t global_batch, st
 std::int64_t peak_device_bytes(at::Device device) {
   const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
   return stats.allocated_bytes[static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE)].peak;
+}
+
+void forget_peak_device_bytes(at::Device device) {
+  c10::getDeviceAllocator(device.type())->resetPeakStats(device.index());
 }
 
 std::string to_text(const TrainMemory& memory) {

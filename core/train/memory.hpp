@@ -16,12 +16,16 @@ struct TrainShape {
   bool teacher_runs = true;          // its layers are run; false: a cache has what it says, and the head alone is asked
   std::int64_t micro_batch = 1, seq_length = 1;
   std::int64_t head_chunk = 0;  // rows of logits at a time
-  std::int64_t head_gradient_bytes =
-      4;                          // of a logit's gradient, in all its forms: as the losses give it, as products take it
+  // Of a logit's gradient, in all its forms: as the losses give it, as products take it.
+  std::int64_t head_gradient_bytes = 4;
+  std::int64_t loss_rows = 0;     // rows of logits that a loss makes matrices of its own for; 0: none does
+  std::int64_t sequences = 0;     // of a step, on this rank
   std::int64_t dtype_bytes = 4;   // of weights and activations
   std::int64_t moment_bytes = 4;  // of each of the optimizer's two
   Recompute recompute = Recompute::none;
-  std::int64_t ranks = 1;  // that share the optimizer's state
+  bool recorded = false;             // passes are recorded (cuda_graph), and keep their memory
+  std::int64_t multiprocessors = 0;  // of the GPU, whose flash kernels split their work among them; 0: a CPU
+  std::int64_t ranks = 1;            // that share the optimizer's state
 };
 
 // Bytes of tensors, by what they are for. What LibTorch and the program take for themselves comes on top.
@@ -31,18 +35,23 @@ struct TrainMemory {
   std::int64_t gradients = 0;    // float32
   std::int64_t optimizer = 0;    // two moments, and the 16 bits behind bfloat16 weights: this rank's share
   std::int64_t activations = 0;  // kept for the backward pass, at its start
-  std::int64_t head = 0;         // a chunk of logits of both sides, float32, and of their gradient
+  std::int64_t head = 0;         // a chunk of logits of both sides, float32, their gradient, and what losses need
   std::int64_t working = 0;      // what comes on top at the step's worst moment
   std::int64_t total() const { return teacher + student + gradients + optimizer + activations + head + working; }
 };
 
 TrainMemory train_memory(const TrainShape& shape);
 
+// The most that a forward pass of so many tokens needs beside the weights, when nothing is kept for a way back.
+std::int64_t forward_bytes(const ModelSpec& spec, std::int64_t rows, std::int64_t element);
+
 // Largest micro-batch, a divisor of `global_batch`, with which the step fits `limit` bytes; 0: none does.
 std::int64_t fitting_micro_batch(TrainShape shape, std::int64_t global_batch, std::int64_t limit);
 
-// Most bytes of tensors on a GPU so far, by the allocator's count: what a prediction is held against.
+// Most bytes of tensors on a GPU since the last forget_peak_device_bytes, by the allocator's count: what a prediction
+// is held against.
 std::int64_t peak_device_bytes(at::Device device);
+void forget_peak_device_bytes(at::Device device);
 
 // "1.2 GB (weights 100 MB + 400 MB of the teacher, gradients …)"
 std::string to_text(const TrainMemory& memory);

@@ -99,12 +99,16 @@ def prune(axis, keep, metric, more=""):
     return f'[[prune]]\naxis = "{axis}"\nkeep = {keep}\nmetric = {{ {metric} }}\n{more}\n'
 
 
-def teacher(size):
+def spec_of(size, vocab):
     return f"""
 schema = 1
 [teacher]
-spec = {{ family = "llama", layers = {size.layers}, hidden = {size.hidden}, heads = {size.heads}, kv_groups = {size.kv_groups}, head_dim = {size.head_dim}, ffn = {size.ffn}, vocab = 257, tied = false, max_positions = {2 * size.length} }}
-""" + data(size) + training("correct", size, size.teacher_steps, '{ name = "cross_entropy" }')
+spec = {{ family = "llama", layers = {size.layers}, hidden = {size.hidden}, heads = {size.heads}, kv_groups = {size.kv_groups}, head_dim = {size.head_dim}, ffn = {size.ffn}, vocab = {vocab}, tied = false, max_positions = {2 * size.length} }}
+"""
+
+
+def teacher(size):
+    return spec_of(size, 257) + data(size) + training("correct", size, size.teacher_steps, '{ name = "cross_entropy" }')
 
 
 def cut(size):
@@ -126,18 +130,28 @@ def all_scores(size):
         "ffn", size.ffn, 'name = "wanda"') + prune("heads", size.heads, 'name = "taylor"') + prune("kv_groups", size.kv_groups, 'name = "magnitude"')
 
 
-def large(root):
-    """Models whose tensors are large against what an allocator rounds, for the memory of a step; three steps of each kind of training."""
-    spec = 'family = "llama", layers = 8, hidden = 1024, heads = 16, kv_groups = 8, head_dim = 64, ffn = 3072, vocab = 8192, tied = false, max_positions = 1024'
+LARGE = Size(layers=8, hidden=1024, heads=16, kv_groups=8, head_dim=64, ffn=3072, keep_hidden=1024, keep_ffn=2048, length=512, global_batch=16,
+             micro_batch=16, teacher_steps=3, steps=3, samples=1, train_bytes=1 << 16, valid_windows=0)
+MEDIUM = dataclasses.replace(LARGE, layers=4, hidden=256, heads=8, kv_groups=2, head_dim=32, ffn=768, keep_ffn=512, length=256, global_batch=8, micro_batch=8)
+
+
+def large(root, size):
+    """Models whose tensors are large against what an allocator rounds, for the memory of a step: a teacher's few steps, and a student's under
+    each setting that changes what they need."""
+    vocab = 8 * size.hidden
     draw = random.Random(1)
-    tokens = [draw.randrange(8192) for _ in range(1 << 16)]
+    tokens = [draw.randrange(vocab) for _ in range(size.train_bytes)]
     (root / "large.bin").write_bytes(struct.pack(f"<{len(tokens)}H", *tokens))
-    size = dataclasses.replace(QUICK_START, length=512, global_batch=16, micro_batch=16, samples=1)
     common = data(size).replace("train.bin", "large.bin").replace('valid      = "valid.bin"\n', "")
-    first = f"schema = 1\n[teacher]\nspec = {{ {spec} }}\n" + common + training("correct", size, 3, '{ name = "cross_entropy" }')
-    second = 'schema = 1\n[teacher]\npath = "large/teacher"\n' + common + prune("ffn", 2048, 'name = "random"') + training(
-        "distill", size, 3, '{ name = "kl" }')
-    return {"correct": first, "distill": second}
+    first = spec_of(size, vocab) + common + training("correct", size, size.steps, '{ name = "cross_entropy" }')
+
+    def second(losses, size=size, more=""):
+        return 'schema = 1\n[teacher]\npath = "large/teacher"\n' + common + prune("ffn", size.keep_ffn, 'name = "random"') + training(
+            "distill", size, size.steps, losses, more)
+
+    kl = '{ name = "kl" }'
+    return {"teacher": first, "kl": second(kl), "layers": second(kl, more='recompute = "layers"'), "cheap": second(kl, more='recompute = "cheap"'),
+            "one": second(kl, dataclasses.replace(size, micro_batch=1)), "unfused": second('{ name = "jsd" }')}
 
 
 def read_floats(path):

@@ -30,7 +30,7 @@ PYTHON, REFERENCE = SOURCE / ".venv/bin/python", SOURCE / "tests/e2e/device_refe
 # ten steps by less, until the weights themselves have gone apart. Float32 has 2^-24, which two hundred steps of a small model blow up a
 # thousandfold.
 Bounds = collections.namedtuple("Bounds", "step curve first nll scores kept logits evaluation values")
-NARROW = Bounds(step=0.10, curve=0.03, first=0.01, nll=0.02, scores=0.98, kept=0.95, logits=0.10, evaluation=0.005, values=0.02)
+NARROW = Bounds(step=0.05, curve=0.02, first=0.003, nll=0.01, scores=0.99, kept=0.95, logits=0.10, evaluation=0.001, values=0.005)
 EXACT = Bounds(step=0.01, curve=0.003, first=1e-5, nll=0.002, scores=0.9999, kept=1.0, logits=1e-4, evaluation=2e-5, values=1e-4)
 
 LOSSES = ("kl", "cross_entropy", "reverse_kl", "jsd", "tvd", "mse", "cosine", "topk_kl", "hidden_mse", "hidden_cosine")
@@ -62,6 +62,7 @@ class Device(Workspace):
         super().setUpClass()
         cls.gpu = options.device != "cpu"
         cls.bounds = NARROW if cls.gpu else EXACT
+        cls.distances = {}
         cls.size = recipes.QUICK_START if options.device == "cuda" else recipes.SMALL
         recipes.write_tokens(cls.root, cls.size)
         recipes.write_task(cls.root)
@@ -75,6 +76,12 @@ class Device(Workspace):
             cls.pipeline(run)
         # What the teacher says comes from a cache, which changes no byte, and tells the order of the windows.
         cls.on_host("run", "distill.toml", "--set", "teacher_cache.k=257", output="host/student")
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        for what, (distance, allowed) in sorted(cls.distances.items()):
+            print(f"{what:<50} {distance:10.2g} of {allowed:.2g}", file=sys.stderr)
 
     @classmethod
     def command(cls, *arguments):
@@ -119,25 +126,30 @@ class Device(Workspace):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout.splitlines()[-1])
 
-    def assert_close(self, got, expected, share, what):
-        self.assertLessEqual(abs(got - expected), share * abs(expected), f"{what}: got {got}; expected {expected}")
+    def assert_near(self, distance, allowed, what, message=""):
+        """Also kept, to be printed: how much of what is allowed was used."""
+        self.distances[what] = max(self.distances.get(what, (0.0, allowed)), (distance, allowed), key=lambda pair: pair[0] / pair[1])
+        self.assertLessEqual(distance, allowed, message or what)
 
-    def assert_same_course(self, ours, theirs):
+    def assert_close(self, got, expected, share, what, kind=""):
+        self.assert_near(abs(got - expected) / abs(expected), share, kind or what, f"{what}: got {got}; expected {expected}")
+
+    def assert_same_course(self, ours, theirs, whose):
         """Of losses step by step: at first before the weights differ, each step, and averaged over ten."""
         self.assertEqual(len(ours), len(theirs))
-        self.assert_close(ours[0], theirs[0], self.bounds.first, "step 1")
+        self.assert_close(ours[0], theirs[0], self.bounds.first, f"{whose}, step 1")
         for step, (a, b) in enumerate(zip(ours, theirs), 1):
-            self.assert_close(a, b, self.bounds.step, f"step {step}")
+            self.assert_close(a, b, self.bounds.step, f"step {step}", f"{whose}, a step")
         for step, (a, b) in enumerate(zip(smoothed(ours), smoothed(theirs)), 1):
-            self.assert_close(a, b, self.bounds.curve, f"ten steps from {step}")
+            self.assert_close(a, b, self.bounds.curve, f"ten steps from {step}", f"{whose}, ten steps")
 
     def test_it_learns_what_float32_on_the_cpu_learns(self):
         ours, theirs = self.losses("first/student"), self.losses("host/student")
         self.assertLess(theirs[-1], 0.7 * theirs[0])  # else there is nothing to compare
-        self.assert_same_course(ours, theirs)
+        self.assert_same_course(ours, theirs, "float32 on the CPU")
         # Both students by the same measure.
         ends = [self.measured(f"{run}/student", self.on_host)["nll"] for run in ("first", "host")]
-        self.assertLessEqual(abs(ends[0] - ends[1]), self.bounds.nll)
+        self.assert_near(abs(ends[0] - ends[1]), self.bounds.nll, "nll of the students")
 
     @unittest.skipUnless(loadable(), "transformers is not in .venv: run `bash setup.sh --tests`")
     def test_it_learns_what_transformers_learns_from_the_same_weights_and_tokens(self):
@@ -148,7 +160,7 @@ class Device(Workspace):
         theirs = self.reference(train={
             "teacher": "runs/teacher/export", "student": "first/cut/student", "tokens": "train.bin", "order": order, "rates": [line["lr"] for line in lines],
             "global_batch": self.size.global_batch, "micro_batch": self.size.micro_batch, "weight_decay": 0.1, "clip_grad": 1.0})["train"]
-        self.assert_same_course([line["loss"] for line in lines], theirs)
+        self.assert_same_course([line["loss"] for line in lines], theirs, "transformers")
 
     def assert_same_files(self, first, second):
         a, b = tree_digests(self.root / first), tree_digests(self.root / second)
@@ -158,6 +170,13 @@ class Device(Workspace):
     def test_two_runs_give_the_same_bytes(self):
         self.assert_same_files("first/cut", "again/cut")
         self.assert_same_files("first/student", "again/student")
+
+    def test_training_begins_with_the_weights_as_they_are_stored(self):
+        """In float32, though passes are in bfloat16: a step that changes nothing leaves every bit."""
+        self.on_device("run", "distill.toml", "--set", "distill.steps=1", "--set", 'distill.scheduler={ name = "constant", peak = 1e-30 }',
+                       output="still/student")
+        begun = {name: numbers for path in (self.root / "first/cut/student").glob("*.safetensors") for name, numbers in recipes.read_floats(path).items()}
+        self.assertEqual(recipes.read_floats(self.root / "still/student/checkpoints/iter_0000001/model.safetensors"), begun)
 
     @unittest.skipUnless("cuda" in sys.argv or "pretended" in sys.argv, "recorded passes: only a GPU records; run with --device cuda")
     def test_recorded_passes_change_no_byte(self):
@@ -190,10 +209,9 @@ class Device(Workspace):
                 if self.gpu and all(abs(x * recipes.ITEMS - round(x * recipes.ITEMS)) < 1e-5 for x in (*a, *b)):
                     allowed = max(allowed, 1.01 / recipes.ITEMS)  # shares of a task's items: one may be answered otherwise
                 if len(b) < 16 or len(set(b)) < len(b):  # ranks of a few units say little: the scores themselves
-                    for x, y in zip(a, b):
-                        self.assertLessEqual(abs(x - y), allowed)
+                    self.assert_near(max(abs(x - y) for x, y in zip(a, b)), allowed, name)
                 else:
-                    self.assertGreaterEqual(rank_correlation(a, b), self.bounds.scores)
+                    self.assert_near(1 - rank_correlation(a, b), 1 - self.bounds.scores, f"{name}, 1 - rank correlation")
 
     def test_it_keeps_what_the_cpu_keeps(self):
         self.on_host("prune", "cut.toml", output="host/cut")
@@ -219,7 +237,7 @@ class Device(Workspace):
         self.assert_close(ours["nll"], theirs["evaluate"], self.bounds.evaluation, "nll")
         for text, gaps in zip(texts, theirs["follow"], strict=True):
             self.assertEqual(len(gaps), len(text["tokens"]))
-            self.assertLessEqual(max(gaps), self.bounds.logits)  # as good as the best, where not the best
+            self.assert_near(max(gaps), self.bounds.logits, "a chosen token's logit")  # as good as the best, where not the best
             self.assertGreaterEqual(sum(gap == 0.0 for gap in gaps), 0.9 * len(gaps))
         self.check_without_cache(texts, theirs["follow"])
 
@@ -256,18 +274,17 @@ class Device(Workspace):
         self.assertEqual(len(found["runs"]), 2)
 
     def test_a_step_takes_the_memory_that_was_planned(self):
-        if options.device != "cuda":
-            self.skipTest("memory of a step: only a GPU has its kernels' memory; run with --device cuda")
-        for table, text in recipes.large(self.root).items():
-            with self.subTest(table):
-                (self.root / f"{table}.toml").write_text(text)
-                output = "large/teacher" if table == "correct" else "large/student"
-                planned = json.loads(self.run_program("plan", f"{table}.toml", "--json").stdout)["training_memory"][table]["bfloat16"]["bytes"]
-                # Cutting first, in a process of its own: the count is of all that a process did.
-                if table == "distill":
-                    self.on_device("prune", f"{table}.toml", output=output)
-                self.on_device("run" if table == "correct" else "distill", f"{table}.toml", output=output)
-                self.assert_close(max(line["peak_device_bytes"] for line in self.metrics(output)), planned, 0.05, "bytes")
+        if not self.gpu:
+            self.skipTest("memory of a step: a CPU's is counted in memory_test.cpp; run with --device cuda or pretended")
+        size = recipes.LARGE if options.device == "cuda" else recipes.MEDIUM
+        for seed, (name, text) in enumerate(recipes.large(self.root, size).items()):
+            with self.subTest(name):
+                (self.root / f"{name}.toml").write_text(text)
+                output, table = f"large/{name}", "correct" if name == "teacher" else "distill"
+                planned = json.loads(self.run_program("plan", f"{name}.toml", "--json").stdout)["training_memory"][table]["bfloat16"]["bytes"]
+                # Another seed: else a run takes over from another what recompute does not change.
+                self.on_device("run", f"{name}.toml", "--set", f"seed={seed}", output=output)
+                self.assert_close(max(line["peak_device_bytes"] for line in self.metrics(output)), planned, 0.05, "bytes", f"memory, {name}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def metrics(folder):
 
 
 def timeless(folder):
-    return [{key: value for key, value in line.items() if key not in ("tokens_per_s", "seconds", "peak_rss")} for line in metrics(folder)]
+    return [{key: value for key, value in line.items() if key not in ("tokens_per_s", "seconds", "peak_rss", "peak_device_bytes")} for line in metrics(folder)]
 
 
 def ranks_of(launcher):

@@ -65,7 +65,7 @@ std::int64_t measured(const Case& c, Recompute recompute, bool with_teacher, std
 TrainShape shape_of(const Case& c) {
   TrainShape shape;
   shape.student = spec_of(c, 1), shape.teacher = spec_of(c, 2);
-  shape.micro_batch = c.micro_batch, shape.seq_length = c.seq_length;
+  shape.micro_batch = c.micro_batch, shape.sequences = 2 * c.micro_batch, shape.seq_length = c.seq_length;
   shape.head_chunk = 128;
   return shape;
 }
