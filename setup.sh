@@ -58,7 +58,7 @@ test_wheels=(
   sympy==1.14.0 mpmath==1.3.0
   tensorboard==2.21.0 protobuf==7.36.2 absl-py==2.5.1
 )
-# `import torch` also loads libtorch_cuda.so. Wheels for what no CUDA toolkit of this machine provides.
+# libtorch_cuda.so is loaded by `import torch`, and on --device cuda. Wheels for what no CUDA toolkit of this machine provides.
 cuda_libraries=(
   'libcublas.so.13       nvidia-cublas==13.1.0.3'
   'libcudnn.so.9         nvidia-cudnn-cu13==9.19.0.56'
@@ -143,8 +143,8 @@ fi
 
 system_libraries=$( (/sbin/ldconfig -p 2>/dev/null || true; IFS=:; for folder in ${LD_LIBRARY_PATH:-}; do ls "$folder" 2>/dev/null; done) |
   sed 's/^[[:space:]]*//; s/ .*//')
-if $tests; then
-  wheels+=("${test_wheels[@]}")
+if $tests; then wheels+=("${test_wheels[@]}"); fi
+if $tests || [ -e /dev/nvidiactl ]; then
   for entry in "${cuda_libraries[@]}"; do
     read -r library wheel <<<"$entry"
     grep -qxF "$library" <<<"$system_libraries" || wheels+=("$wheel")

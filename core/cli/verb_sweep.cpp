@@ -7,6 +7,7 @@
 #include "core/base/strings.hpp"
 #include "core/cli/command_line.hpp"
 #include "core/plugin/loader.hpp"
+#include "core/run/device.hpp"
 #include "core/run/run_files.hpp"
 #include "core/sweep/sweep.hpp"
 
@@ -17,22 +18,33 @@ namespace {
 struct LoadedSweep {
   Sweep sweep;
   std::unique_ptr<Registry> registry;
+  Compute compute;
 };
 
+// A dry run counts, and needs a GPU for nothing but to measure throughput on it.
+Compute compute_of(const CommandLine& line, const SweepRecipe& recipe) {
+  const bool measures = recipe.sweep.match && bound_of(recipe.sweep.match->budget, {}).is_measured();
+  if (line.device() == "cuda" && line.has("dry-run") && !measures) return {at::kBFloat16, at::kCUDA};
+  return open_device(line.device());
+}
+
 // As load_recipe does for one recipe, for all arms at once.
-LoadedSweep load_sweep(const std::string& file, const Overrides& overrides) {
+LoadedSweep load_sweep(const CommandLine& line) {
+  const std::string file = line.all("RECIPE").front();
   Diagnostics diagnostics;
-  SweepRecipe recipe = parse_sweep(file, overrides, diagnostics);
+  SweepRecipe recipe = parse_sweep(file, line.overrides(), diagnostics);
   auto registry = std::make_unique<Registry>();
   load_plugins(recipe.plugins, *registry, diagnostics);
   for (const ArmRecipe& arm : recipe.arms) check_components(arm.recipe, *registry, diagnostics);
   diagnostics.throw_if_any();
-  Sweep sweep = expand(std::move(recipe), *registry);
-  return {std::move(sweep), std::move(registry)};
+  const Compute compute = compute_of(line, recipe);
+  Sweep sweep = expand(std::move(recipe), *registry, compute);
+  return {std::move(sweep), std::move(registry), compute};
 }
 
-SweepOptions options_of(const CommandLine& line) {
+SweepOptions options_of(const CommandLine& line, Compute compute) {
   SweepOptions options;
+  options.compute = compute;
   options.jobs = line.number("jobs");
   if (options.jobs < 1 || options.jobs > 1024) reject("--jobs: out of range; got {}; expected 1 to 1024", options.jobs);
   options.threads = line.number("threads");
@@ -64,11 +76,11 @@ int verb_sweep(const Arguments& arguments) {
   own.add_options()("dry-run", "list the runs, what they share, and what they will cost")(
       "jobs", po::value<std::int64_t>()->default_value(1), "runs at once, as far as their memory allows")(
       "memory", po::value<std::string>(),
-      "what runs at once may need together, such as 16GB; default: 80 % of what is free");
+      "what runs at once may need together on the device, such as 16GB; default: 80 % of what is free");
   CommandLine line("sweep", own, {"RECIPE"});
   if (!line.parse(arguments)) return 0;
-  const LoadedSweep loaded = load_sweep(line.all("RECIPE").front(), line.overrides());
-  const SweepOptions options = options_of(line);
+  const LoadedSweep loaded = load_sweep(line);
+  const SweepOptions options = options_of(line, loaded.compute);
   if (line.has("dry-run")) {
     if (line.json()) {
       print_json(description(loaded.sweep, *loaded.registry, options));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/forward/logit_rows.hpp"
 #include "core/importance/job.hpp"
 #include "core/model/counts.hpp"
 #include "core/run/ledger.hpp"
@@ -13,28 +14,14 @@
 namespace espalier {
 namespace {
 
-// The program with LibTorch and the plugins, before any model.
-constexpr std::int64_t kProgram = std::int64_t{320} << 20;
-constexpr std::int64_t kFloat = 4;  // bytes; everything is computed in float32 on the CPU
-
 double as_real(std::int64_t number) { return static_cast<double>(number); }
-
-// What the backward pass needs again, of `rows` tokens: a few copies of every intermediate of a layer.
-std::int64_t activation_bytes(const ModelSpec& spec, std::int64_t rows) {
-  std::int64_t elements = 4 * spec.hidden;
-  for (const LayerSpec& layer : spec.layers) {
-    elements += 6 * spec.hidden;
-    if (layer.attention) elements += 4 * (layer.heads() + layer.kv_groups) * layer.head_dim;
-    if (layer.mlp) elements += 5 * layer.ffn;
-  }
-  return rows * elements * kFloat;
-}
 
 class Prediction {
  public:
-  Prediction(const Recipe& recipe, const Registry& registry)
+  Prediction(const Recipe& recipe, const Registry& registry, Compute compute)
       : recipe_(recipe),
-        run_(recipe, registry, {at::kFloat, at::kCPU}),
+        run_(recipe, registry, compute),
+        element_(static_cast<std::int64_t>(c10::elementSize(compute.dtype))),
         teacher_(run_.teacher_spec()),
         student_(plan_from_config(run_).student) {}
 
@@ -46,13 +33,13 @@ class Prediction {
       cost_.memory = std::max(cost_.memory, train_memory(shape).total());
     score();
     evaluate();
-    cost_.memory += kProgram;
+    cost_.memory += program_bytes(run_.compute().device);
     return cost_;
   }
 
  private:
-  static double forward(const ModelSpec& spec, std::int64_t seq_length) {
-    return as_real(count(spec, kFloat, seq_length).flops_per_token);
+  double forward(const ModelSpec& spec, std::int64_t seq_length) const {
+    return as_real(count(spec, element_, seq_length).flops_per_token);
   }
 
   void train(const TrainBlock& block, const ModelSpec& student, const ModelSpec* teacher) {
@@ -72,12 +59,24 @@ class Prediction {
       back = back || needs_of(job).evidence == Evidence::gradients;
     }
     const ScoreBlock& block = recipe_.score;
-    const std::int64_t rows = block.micro_batch * block.seq_length;
-    if (!recipe_.prune.empty())
-      cost_.memory = std::max(cost_.memory, count(teacher_, kFloat, 1).bytes + activation_bytes(teacher_, rows));
+    if (!recipe_.prune.empty()) cost_.memory = std::max(cost_.memory, scoring_memory(data, back));
     if (!data) return;
     cost_.scoring_flops = as_real(block.rounds * block.samples * block.seq_length) * (back ? 3.0 : 1.0) *
                           forward(teacher_, block.seq_length);
+  }
+
+  // The teacher with its passes; those that go back do so layer by layer.
+  std::int64_t scoring_memory(bool data, bool back) const {
+    TrainShape shape;
+    shape.student = teacher_;
+    shape.micro_batch = recipe_.score.micro_batch, shape.seq_length = recipe_.score.seq_length;
+    shape.head_chunk = rows_of_logits(teacher_.vocab, run_.compute().device);
+    shape.dtype_bytes = element_;
+    shape.recompute = Recompute::layers;
+    const TrainMemory memory = train_memory(shape);
+    if (back) return memory.student + memory.activations + memory.working + memory.head;
+    const std::int64_t rows = shape.micro_batch * shape.seq_length;
+    return memory.student + (data ? forward_bytes(teacher_, rows, element_) : 0);
   }
 
   void evaluate() {
@@ -90,21 +89,32 @@ class Prediction {
 
   const Recipe& recipe_;
   Run run_;
+  std::int64_t element_;  // bytes of a weight
   ModelSpec teacher_, student_;
   RunCost cost_;
 };
 
-std::string pace_key(int threads) { return fmt::format("cpu {} threads", threads); }
+std::string pace_key(at::Device device, int threads) {
+  return device.is_cpu() ? fmt::format("cpu {} threads", threads) : "cuda";
+}
 
 fs::path pace_path(const Sweep& sweep) { return RunFiles{sweep.runs.front().recipe.output}.cache() / "pace.json"; }
 
-std::optional<double> pace_of_runs(const Sweep& sweep, const std::vector<RunCost>& costs) {
+// The kind of device that a finished run was evaluated on, and so trained on: "cpu", "cuda".
+std::string kind_of_device(const RunFiles& files) {
+  const nlohmann::json eval = read_json(files.eval());
+  const std::string device = eval.value("protocol", nlohmann::json::object()).value("device", "");
+  return device.substr(0, device.find(':'));
+}
+
+std::optional<double> pace_of_runs(const Sweep& sweep, const std::vector<RunCost>& costs, at::Device device) {
   double flops = 0.0, seconds = 0.0;
   for (std::size_t i = 0; i < sweep.runs.size(); ++i) {
     const RunFiles files{sweep.runs[i].recipe.output};
     if (!fs::exists(files.eval()) || !fs::exists(files.timings())) continue;
     // A stage that was taken over from another run took no time; distillation never is.
     if (!sweep.runs[i].recipe.distill || sweep.runs[i].recipe.correct) continue;
+    if (kind_of_device(files) != c10::DeviceTypeName(device.type(), /*lower_case=*/true)) continue;
     seconds += Ledger(files).seconds("distill");
     flops += costs[i].training_flops;
   }
@@ -113,23 +123,26 @@ std::optional<double> pace_of_runs(const Sweep& sweep, const std::vector<RunCost
 
 }  // namespace
 
-RunCost predict(const Recipe& recipe, const Registry& registry) { return Prediction(recipe, registry).predict(); }
+RunCost predict(const Recipe& recipe, const Registry& registry, Compute compute) {
+  return Prediction(recipe, registry, compute).predict();
+}
 
-std::optional<double> known_pace(const Sweep& sweep, const std::vector<RunCost>& costs, int threads) {
-  if (const std::optional<double> own = pace_of_runs(sweep, costs)) return own;
+std::optional<double> known_pace(const Sweep& sweep, const std::vector<RunCost>& costs, at::Device device,
+                                 int threads) {
+  if (const std::optional<double> own = pace_of_runs(sweep, costs, device)) return own;
   const fs::path path = pace_path(sweep);
   if (!fs::exists(path)) return std::nullopt;
   const nlohmann::json known = read_json(path);
-  const auto entry = known.find(pace_key(threads));
+  const auto entry = known.find(pace_key(device, threads));
   return entry != known.end() && entry->is_number() ? std::optional(entry->get<double>()) : std::nullopt;
 }
 
-void keep_pace(const Sweep& sweep, const std::vector<RunCost>& costs, int threads) {
-  const std::optional<double> pace = pace_of_runs(sweep, costs);
+void keep_pace(const Sweep& sweep, const std::vector<RunCost>& costs, at::Device device, int threads) {
+  const std::optional<double> pace = pace_of_runs(sweep, costs, device);
   if (!pace) return;
   const fs::path path = pace_path(sweep);
   nlohmann::json known = fs::exists(path) ? read_json(path) : nlohmann::json::object();
-  known[pace_key(threads)] = *pace;
+  known[pace_key(device, threads)] = *pace;
   write_json(path, known);
 }
 

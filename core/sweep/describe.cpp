@@ -34,11 +34,12 @@ Estimate estimate(const Sweep& sweep, const Registry& registry, const SweepOptio
   Estimate result;
   FinishedRuns finished(sweep.recipe.output, registry, options.device);
   for (const SweepRun& run : sweep.runs) {
-    result.costs.push_back(predict(run.recipe, registry));
+    result.costs.push_back(predict(run.recipe, registry, options.compute));
     result.done.push_back(finished.has(run));
     if (!result.done.back()) result.left += result.costs.back().flops();
   }
-  const std::optional<double> pace = known_pace(sweep, result.costs, threads_of(sweep, options));
+  const std::optional<double> pace =
+      known_pace(sweep, result.costs, options.compute.device, threads_of(sweep, options));
   // The pace is that of one run with its threads.
   if (pace) result.seconds = result.left / *pace / static_cast<double>(options.jobs);
   return result;

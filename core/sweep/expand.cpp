@@ -70,7 +70,7 @@ void check_names(const Sweep& sweep, Diagnostics& diagnostics) {
 
 }  // namespace
 
-Sweep expand(SweepRecipe recipe, const Registry& registry) {
+Sweep expand(SweepRecipe recipe, const Registry& registry, Compute compute) {
   Sweep sweep;
   sweep.recipe = std::move(recipe);
   Diagnostics diagnostics;
@@ -78,7 +78,7 @@ Sweep expand(SweepRecipe recipe, const Registry& registry) {
   for (const SweepTeacher& teacher : sweep.recipe.teachers) {
     by_teacher.push_back(arms_under(sweep.recipe, teacher));
     if (sweep.recipe.sweep.match)
-      sweep.matched.push_back(solve(sweep.recipe, teacher, by_teacher.back(), registry, diagnostics));
+      sweep.matched.push_back(solve(sweep.recipe, teacher, by_teacher.back(), registry, compute, diagnostics));
   }
   check_distinct(by_teacher.front(), registry, diagnostics);
   diagnostics.throw_if_any();

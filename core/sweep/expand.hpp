@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/forward/model.hpp"
 #include "core/plugin/registry.hpp"
 #include "core/recipe/sweep_recipe.hpp"
 #include "core/sweep/differences.hpp"
@@ -30,7 +31,7 @@ struct Sweep {
 
 // Checks every arm as `run` checks a recipe, solves the sizes that are free, and names the runs. The recipes'
 // components are known to `registry` and their options are checked. RecipeError for arms that are the same, that cannot
-// be matched, and for all that a recipe alone can be refused for.
-Sweep expand(SweepRecipe recipe, const Registry& registry);
+// be matched, and for all that a recipe alone can be refused for. Throughput is measured where `compute` says.
+Sweep expand(SweepRecipe recipe, const Registry& registry, Compute compute);
 
 }  // namespace espalier

@@ -26,8 +26,9 @@ class Speeds {
     if (fs::exists(path_)) known_ = read_json(path_);
   }
   double of(const ModelSpec& spec, const Bound& bound, Compute compute) {
+    const std::string where = compute.device.is_cpu() ? "" : " " + compute.device.str();
     const std::string key =
-        digest_of(fmt::format("{} {} × {}", spec_to_json(spec).dump(), bound.batch, bound.basis.seq_length));
+        digest_of(fmt::format("{} {} × {}{}", spec_to_json(spec).dump(), bound.batch, bound.basis.seq_length, where));
     if (!known_.contains(key)) {
       Model model(spec, 0, compute);
       known_[key] = tokens_per_second(model, bound.batch, bound.basis.seq_length);
@@ -45,8 +46,8 @@ std::string number_text(double number) { return with_commas(std::llround(number)
 
 class Solver {
  public:
-  Solver(const SweepRecipe& sweep, const Registry& registry, Diagnostics& diagnostics)
-      : sweep_(sweep), registry_(registry), diagnostics_(diagnostics), speeds_(sweep.output) {}
+  Solver(const SweepRecipe& sweep, const Registry& registry, Compute compute, Diagnostics& diagnostics)
+      : sweep_(sweep), registry_(registry), compute_(compute), diagnostics_(diagnostics), speeds_(sweep.output) {}
 
   double value(const Run& run, const ModelSpec& student) {
     const Bound bound = bound_of(sweep_.sweep.match->budget, count_basis(run));
@@ -55,13 +56,13 @@ class Solver {
   }
 
   double value_of_fixed(const ArmRecipe& arm) {
-    const Run run(arm.recipe, registry_, {at::kFloat, at::kCPU});
+    const Run run(arm.recipe, registry_, compute_);
     return value(run, plan_from_config(run).student);
   }
 
   // Gives the arm's free block its size. The number that it leads to.
   double solve(ArmRecipe& arm, double target) {
-    const Run run(arm.recipe, registry_, {at::kFloat, at::kCPU});
+    const Run run(arm.recipe, registry_, compute_);
     const PruneSteps steps(run);
     const std::size_t free = free_block(arm);
     const std::vector<std::int64_t> sizes = legal_sizes(run, steps, free);
@@ -134,6 +135,7 @@ class Solver {
 
   const SweepRecipe& sweep_;
   const Registry& registry_;
+  Compute compute_;
   Diagnostics& diagnostics_;
   Speeds speeds_;
   std::map<std::string, NearestSize> near_;
@@ -167,9 +169,9 @@ NearestSize nearest_size(const std::vector<std::int64_t>& sizes, double target,
 }
 
 Matched solve(const SweepRecipe& sweep, const SweepTeacher& teacher, std::vector<ArmRecipe>& arms,
-              const Registry& registry, Diagnostics& diagnostics) {
+              const Registry& registry, Compute compute, Diagnostics& diagnostics) {
   const SearchBudget& budget = sweep.sweep.match->budget;
-  Solver solver(sweep, registry, diagnostics);
+  Solver solver(sweep, registry, compute, diagnostics);
   Matched matched{teacher.name, budget.by, budget.tolerance.value_or(kTolerance), budget.target.value_or(0.0), {}};
   for (const ArmRecipe& arm : arms) {
     if (arm.arm.name == sweep.match_to) matched.target = solver.value_of_fixed(arm);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/forward/model.hpp"
 #include "core/plugin/registry.hpp"
 #include "core/recipe/sweep_recipe.hpp"
 #include "core/search/budget.hpp"
@@ -44,8 +45,8 @@ NearestSize nearest_size(const std::vector<std::int64_t>& sizes, double target,
                          const std::function<double(std::int64_t keep)>& value);
 
 // Solves the free sizes of `arms`, whose recipes are those under one teacher, and checks all arms against the target.
-// Problems go to `diagnostics` at the arms' places.
+// Throughput is measured where `compute` says. Problems go to `diagnostics` at the arms' places.
 Matched solve(const SweepRecipe& sweep, const SweepTeacher& teacher, std::vector<ArmRecipe>& arms,
-              const Registry& registry, Diagnostics& diagnostics);
+              const Registry& registry, Compute compute, Diagnostics& diagnostics);
 
 }  // namespace espalier

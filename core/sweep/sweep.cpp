@@ -17,6 +17,7 @@
 #include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
 #include "core/base/strings.hpp"
+#include "core/run/device.hpp"
 #include "core/run/lock.hpp"
 #include "core/run/run_files.hpp"
 #include "core/sweep/child.hpp"
@@ -32,9 +33,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double kShareOfFree = 0.8;
 
-std::vector<RunCost> costs_of(const Sweep& sweep, const Registry& registry) {
+std::vector<RunCost> costs_of(const Sweep& sweep, const Registry& registry, Compute compute) {
   std::vector<RunCost> costs;
-  for (const SweepRun& run : sweep.runs) costs.push_back(predict(run.recipe, registry));
+  for (const SweepRun& run : sweep.runs) costs.push_back(predict(run.recipe, registry, compute));
   return costs;
 }
 
@@ -51,7 +52,9 @@ std::int64_t memory_for(const Sweep& sweep, const std::vector<RunCost>& costs, c
     }
     return *options.memory;
   }
-  const auto share = static_cast<std::int64_t>(kShareOfFree * static_cast<double>(available_memory_bytes()));
+  const at::Device device = options.compute.device;
+  const std::int64_t unused = device.is_cpu() ? available_memory_bytes() : free_device_bytes(device);
+  const auto share = static_cast<std::int64_t>(kShareOfFree * static_cast<double>(unused));
   if (largest->memory > share)
     spdlog::warn("the run {} may need {}, and {} are free", name, text(largest->memory), text(share));
   return share;
@@ -74,7 +77,7 @@ class Runner {
         options_(options),
         lock_(sweep.recipe.output),
         threads_(threads_of(sweep, options)),
-        costs_(costs_of(sweep, registry)),
+        costs_(costs_of(sweep, registry, options.compute)),
         capacity_{options.jobs, memory_for(sweep, costs_, options)},
         finished_(sweep.recipe.output, registry, options.device),
         order_(order_of_runs(sweep)) {
@@ -97,7 +100,7 @@ class Runner {
     }
     progress.clear();
     if (interrupted()) stop();
-    if (result_.started > 0) keep_pace(sweep_, costs_, threads_);
+    if (result_.started > 0) keep_pace(sweep_, costs_, options_.compute.device, threads_);
     return std::move(result_);
   }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/core/sweep/expanded.hpp"
 
+#include "core/base/files.hpp"
+#include "core/run/run_files.hpp"
+#include "core/run/training_memory.hpp"
 #include "core/sweep/cost.hpp"
 #include "core/sweep/sharing.hpp"
 
@@ -10,6 +13,7 @@ using espalier::test::kDepth;
 using espalier::test::kTeacher;
 using espalier::test::plugins;
 using espalier::test::refusal;
+using espalier::test::TemporaryFolder;
 
 namespace {
 
@@ -45,7 +49,7 @@ TEST_CASE("an arm that is another one in other words is refused") {
 
 TEST_CASE("cost follows from counts: three student passes and one of the teacher for each token") {
   const Sweep sweep = expanded("[score]\nsamples = 6\n" + kTeacher + kTwo);
-  const espalier::RunCost cost = espalier::predict(sweep.runs[0].recipe, plugins());
+  const espalier::RunCost cost = espalier::predict(sweep.runs[0].recipe, plugins(), {at::kFloat, at::kCPU});
   // A layer: 2 · (3072 + 4608) and attention 4 · 32 · 16 / 2; the head: 2 · 32 · 100.
   const double layer = 2.0 * 7680 + 1024, head = 6400, tokens = 2 * 2 * 16;
   CHECK(cost.training_tokens == 64);
@@ -56,6 +60,31 @@ TEST_CASE("cost follows from counts: three student passes and one of the teacher
   // 16 bytes for each of the student's 3 · 7744 + 32 + 2 · 3200 parameters, 4 for the teacher's; the rest is an
   // estimate.
   CHECK(cost.memory > 16 * 29664 + 4 * 37408);
+  CHECK(cost.memory < 16 * 29664 + 4 * 37408 + espalier::program_bytes(at::kCPU) + (1 << 21));
+}
+
+TEST_CASE("on a GPU a run costs what it needs there") {
+  const Sweep sweep = expanded(kTeacher + kTwo);
+  const espalier::RunCost cost = espalier::predict(sweep.runs[0].recipe, plugins(), {at::kBFloat16, at::kCUDA});
+  // Weights, the 16 bits behind them, gradients and moments: 16 bytes for a parameter too; 2 for the teacher's.
+  const std::int64_t known = 16 * 29664 + 2 * 37408 + espalier::program_bytes(at::kCUDA);
+  CHECK(cost.memory > known);
+  CHECK(cost.memory < known + (1 << 22));
+  CHECK(cost.training_flops ==
+        espalier::predict(sweep.runs[0].recipe, plugins(), {at::kFloat, at::kCPU}).training_flops);
+}
+
+TEST_CASE("the pace of one device is not another's") {
+  const TemporaryFolder folder;
+  Sweep sweep = expanded(kTeacher + kTwo);
+  for (espalier::SweepRun& run : sweep.runs) run.recipe.output = folder / "sweep" / run.name;
+  const std::vector<espalier::RunCost> costs(sweep.runs.size());
+  CHECK(!espalier::known_pace(sweep, costs, at::kCPU, 2));
+  espalier::write_json(espalier::RunFiles{sweep.runs[0].recipe.output}.cache() / "pace.json",
+                       {{"cpu 2 threads", 3e9}, {"cuda", 4e14}});
+  CHECK(espalier::known_pace(sweep, costs, at::kCPU, 2) == 3e9);
+  CHECK(!espalier::known_pace(sweep, costs, at::kCPU, 1));
+  CHECK(espalier::known_pace(sweep, costs, at::kCUDA, 2) == 4e14);
 }
 
 TEST_CASE("runs of one seed share what their recipes have in common") {

@@ -45,7 +45,7 @@ inline Sweep expanded(const std::string& text) {
   Diagnostics diagnostics;
   SweepRecipe recipe = parse_sweep(folder / "r.toml", {}, diagnostics);
   REQUIRE_MESSAGE(diagnostics.empty(), diagnostics.text());
-  return expand(std::move(recipe), plugins());
+  return expand(std::move(recipe), plugins(), {at::kFloat, at::kCPU});
 }
 
 inline std::string refusal(const std::string& text) {
@@ -57,7 +57,7 @@ inline std::string refusal(const std::string& text) {
   REQUIRE_MESSAGE(diagnostics.empty(), diagnostics.text());
   std::string told;
   try {
-    expand(std::move(recipe), plugins());
+    expand(std::move(recipe), plugins(), {at::kFloat, at::kCPU});
   } catch (const RecipeError& error) {
     told = error.what();
   }
