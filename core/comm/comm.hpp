@@ -26,8 +26,8 @@ class Comm {
   virtual std::int64_t rank() const = 0;
   virtual std::int64_t size() const = 0;
 
-  // all (size × n) float32 on every rank → own (n): the sum over ranks of part `rank`. `own` may be that part of `all`;
-  // the other parts of `all` hold anything afterwards.
+  // all (size × n) float32 or bfloat16 on every rank → own (n): the sum over ranks of part `rank`. `own` may be that
+  // part of `all`; the other parts of `all` hold anything afterwards.
   virtual void reduce_scatter(const at::Tensor& all, at::Tensor& own) = 0;
   // own (n) of any dtype → all (size × n): the parts in rank order. `own` may be its place in `all`.
   virtual void all_gather(const at::Tensor& own, at::Tensor& all) = 0;

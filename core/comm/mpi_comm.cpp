@@ -17,7 +17,7 @@
 namespace espalier {
 namespace {
 
-constexpr std::int64_t kChunk = std::int64_t{1} << 20;  // floats of one rank's part that are on their way at a time
+constexpr std::int64_t kChunk = std::int64_t{1} << 20;  // elements of one rank's part that are on their way at a time
 constexpr std::size_t kMessage = std::size_t{1} << 30;  // bytes; counts of MPI are ints
 constexpr int kTag = 7;
 
@@ -113,18 +113,11 @@ class MpiComm final : public Comm {
   std::int64_t size() const override { return size_; }
 
   void reduce_scatter(const at::Tensor& all, at::Tensor& own) override {
-    const std::int64_t part = own.numel();
-    ESPALIER_CHECK(all.is_contiguous() && own.is_contiguous() && all.scalar_type() == at::kFloat &&
-                       own.scalar_type() == at::kFloat && all.numel() == part * size_,
-                   part);
-    buffer_.resize(static_cast<std::size_t>(std::min(part, kChunk) * size_));
-    const float* from = all.const_data_ptr<float>();
-    float* to = own.mutable_data_ptr<float>();
-    for (std::int64_t begin = 0; begin < part; begin += kChunk) {
-      const std::int64_t count = std::min(kChunk, part - begin);
-      exchange(from + begin, part, count);
-      add_in_order(from + rank_ * part + begin, count, to + begin);
-    }
+    const bool narrow = all.scalar_type() == at::kBFloat16;
+    ESPALIER_CHECK(all.is_contiguous() && own.is_contiguous() && (narrow || all.scalar_type() == at::kFloat) &&
+                       own.scalar_type() == all.scalar_type() && all.numel() == own.numel() * size_,
+                   own.numel());
+    narrow ? sum_parts<at::BFloat16>(all, own) : sum_parts<float>(all, own);
   }
 
   void all_gather(const at::Tensor& own, at::Tensor& all) override {
@@ -195,22 +188,44 @@ class MpiComm final : public Comm {
     for (std::int64_t step = 1; step < size_; ++step) act((rank_ + step) % size_);
   }
 
-  // To every rank its `count` floats, and into the buffer what all of them have for this one.
-  void exchange(const float* from, std::int64_t part, std::int64_t count) {
-    const auto bytes = static_cast<std::size_t>(count) * sizeof(float);
+  template <class T>
+  void sum_parts(const at::Tensor& all, at::Tensor& own) {
+    const std::int64_t part = own.numel();
+    buffer_.resize(static_cast<std::size_t>(std::min(part, kChunk) * size_) * sizeof(T));
+    const T* from = all.const_data_ptr<T>();
+    T* to = own.mutable_data_ptr<T>();
+    for (std::int64_t begin = 0; begin < part; begin += kChunk) {
+      const std::int64_t count = std::min(kChunk, part - begin);
+      exchange(from + begin, part, count);
+      add_in_order(from + rank_ * part + begin, count, to + begin);
+    }
+  }
+
+  // To every rank its `count` elements, and into the buffer what all of them have for this one.
+  template <class T>
+  void exchange(const T* from, std::int64_t part, std::int64_t count) {
+    const auto bytes = static_cast<std::size_t>(count) * sizeof(T);
     Messages messages(MPI_COMM_WORLD);
-    for_others([&](std::int64_t other) { messages.receive(buffer_.data() + other * count, bytes, other); });
+    for_others([&](std::int64_t other) { messages.receive(buffer<T>() + other * count, bytes, other); });
     for_others([&](std::int64_t other) { messages.send(from + other * part, bytes, other); });
     messages.finish();
   }
 
-  void add_in_order(const float* mine, std::int64_t count, float* to) {
-    std::copy(mine, mine + count, buffer_.data() + rank_ * count);
-    std::copy(buffer_.data(), buffer_.data() + count, to);
+  // In float32, rounded once at the end.
+  template <class T>
+  void add_in_order(const T* mine, std::int64_t count, T* to) {
+    std::copy(mine, mine + count, buffer<T>() + rank_ * count);
+    sums_.assign(buffer<T>(), buffer<T>() + count);
     for (std::int64_t other = 1; other < size_; ++other) {
-      const float* theirs = buffer_.data() + other * count;
-      for (std::int64_t i = 0; i < count; ++i) to[i] += theirs[i];
+      const T* theirs = buffer<T>() + other * count;
+      for (std::int64_t i = 0; i < count; ++i) sums_[static_cast<std::size_t>(i)] += static_cast<float>(theirs[i]);
     }
+    std::copy(sums_.begin(), sums_.end(), to);
+  }
+
+  template <class T>
+  T* buffer() {
+    return reinterpret_cast<T*>(buffer_.data());
   }
 
   void send_to_all(void* data, std::size_t bytes, std::int64_t root) {
@@ -224,7 +239,8 @@ class MpiComm final : public Comm {
   }
 
   std::int64_t rank_ = 0, size_ = 1;
-  std::vector<float> buffer_;
+  std::vector<std::byte> buffer_;
+  std::vector<float> sums_;
 };
 
 }  // namespace

@@ -93,11 +93,12 @@ class NcclComm final : public Comm {
   std::int64_t size() const override { return size_; }
 
   void reduce_scatter(const at::Tensor& all, at::Tensor& own) override {
-    ESPALIER_CHECK(all.is_contiguous() && own.is_contiguous() && all.scalar_type() == at::kFloat &&
-                       own.scalar_type() == at::kFloat && all.numel() == own.numel() * size_,
+    const bool narrow = all.scalar_type() == at::kBFloat16;
+    ESPALIER_CHECK(all.is_contiguous() && own.is_contiguous() && (narrow || all.scalar_type() == at::kFloat) &&
+                       own.scalar_type() == all.scalar_type() && all.numel() == own.numel() * size_,
                    own.numel());
     check(ncclReduceScatter(all.const_data_ptr(), own.mutable_data_ptr(), static_cast<std::size_t>(own.numel()),
-                            ncclFloat32, ncclSum, comm_, stream()),
+                            narrow ? ncclBfloat16 : ncclFloat32, ncclSum, comm_, stream()),
           "reduce_scatter");
   }
 

@@ -61,9 +61,13 @@ template <class M>
 __global__ void adamw_kernel(AdamW call) {
   const arithmetic::AdamWNumbers numbers{call.keep, call.beta1,      call.rest1, call.beta2, call.rest2,
                                          call.rate, call.correction, call.eps,   call.factor};
-  const arithmetic::AdamWArrays<M> arrays{
-      call.master,   static_cast<Bf16*>(call.weight), static_cast<std::int16_t*>(call.rest),
-      call.gradient, static_cast<M*>(call.first),     static_cast<M*>(call.second)};
+  const arithmetic::AdamWArrays<M> arrays{call.master,
+                                          static_cast<Bf16*>(call.weight),
+                                          static_cast<std::int16_t*>(call.rest),
+                                          call.bf16_gradient ? nullptr : static_cast<const float*>(call.gradient),
+                                          call.bf16_gradient ? static_cast<const Bf16*>(call.gradient) : nullptr,
+                                          static_cast<M*>(call.first),
+                                          static_cast<M*>(call.second)};
   for (std::int64_t i = first_element(); i < call.size; i += all_threads()) {
     arithmetic::adamw_element(arrays, i, numbers);
   }

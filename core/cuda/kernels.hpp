@@ -89,14 +89,14 @@ struct Statistics {
 void statistics(Number number, const Statistics& call, Stream stream);
 std::int64_t statistics_chunks(std::int64_t tokens);
 
-// The forms of core/ops/adamw.hpp; `bf16_moments`: what lies there instead of float32.
+// The forms of core/ops/adamw.hpp; `bf16_moments`, `bf16_gradient`: what lies there instead of float32.
 struct AdamW {
   std::int64_t size;
-  bool bf16_moments;
+  bool bf16_moments, bf16_gradient;
   float keep, beta1, rest1, beta2, rest2, rate, correction, eps, factor;
   float* master;
   void *weight, *rest;
-  const float* gradient;
+  const void* gradient;
   void *first, *second;
 };
 void adamw(const AdamW& call, Stream stream);

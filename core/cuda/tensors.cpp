@@ -150,6 +150,7 @@ void adamw_of(const AdamWUpdate& update) {
   const arithmetic::AdamWNumbers numbers = adamw_numbers(update);
   adamw({.size = update.gradient.numel(),
          .bf16_moments = update.first.scalar_type() == at::kBFloat16,
+         .bf16_gradient = update.gradient.scalar_type() == at::kBFloat16,
          .keep = numbers.keep,
          .beta1 = numbers.beta1,
          .rest1 = numbers.rest1,
@@ -162,7 +163,7 @@ void adamw_of(const AdamWUpdate& update) {
          .master = floats_written(update.master),
          .weight = written(update.weight),
          .rest = written(update.rest),
-         .gradient = floats(update.gradient),
+         .gradient = read(update.gradient),
          .first = written(update.first),
          .second = written(update.second)},
         place.stream());

@@ -32,7 +32,7 @@ void check(const AdamWUpdate& update) {
   const at::ScalarType moments = update.first.scalar_type();
   ESPALIER_CHECK(update.second.scalar_type() == moments && (moments == at::kFloat || moments == at::kBFloat16),
                  "moments of ", moments);
-  ESPALIER_CHECK(is(update.gradient, at::kFloat), "gradient");
+  ESPALIER_CHECK(is(update.gradient, at::kFloat) || is(update.gradient, at::kBFloat16), "gradient");
   for (const at::Tensor* x : {&update.master, &update.weight, &update.rest, &update.first, &update.second}) {
     ESPALIER_CHECK(!x->defined() || (x->numel() == update.gradient.numel() && x->is_contiguous() &&
                                      x->device() == update.gradient.device()),
@@ -43,9 +43,14 @@ void check(const AdamWUpdate& update) {
 
 template <class M>
 void on_cpu(const AdamWUpdate& update) {
-  const arithmetic::AdamWArrays<M> arrays{data<float>(update.master),      bf16(update.weight),
-                                          data<std::int16_t>(update.rest), data<float>(update.gradient),
-                                          data<M>(update.first),           data<M>(update.second)};
+  const bool narrow = update.gradient.scalar_type() == at::kBFloat16;
+  const arithmetic::AdamWArrays<M> arrays{data<float>(update.master),
+                                          bf16(update.weight),
+                                          data<std::int16_t>(update.rest),
+                                          narrow ? nullptr : data<float>(update.gradient),
+                                          narrow ? bf16(update.gradient) : nullptr,
+                                          data<M>(update.first),
+                                          data<M>(update.second)};
   const arithmetic::AdamWNumbers numbers = adamw_numbers(update);
   at::parallel_for(0, update.gradient.numel(), kElements,
                    [&](std::int64_t begin, std::int64_t end) { cpu::adamw(arrays, begin, end, numbers); });

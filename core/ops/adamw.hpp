@@ -19,7 +19,7 @@ struct AdamWUpdate {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0;
   std::int64_t step = 1;            // counts from 1
   at::Tensor master, weight, rest;  // those of the form
-  at::Tensor gradient;              // float32
+  at::Tensor gradient;              // float32 or bfloat16
   at::Tensor first, second;         // m and v: both float32 or both bfloat16
   double factor = 1;                // of the gradient: clipping
 };

@@ -15,11 +15,14 @@ using arithmetic::Bf16;
 template <class M>
 struct UpdateElements {
   static ESPALIER_BODY void run(AdamWArrays<M> arrays, std::int64_t begin, std::int64_t end, AdamWNumbers numbers) {
-    if (arrays.rest != nullptr) {
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(arrays, i, numbers);
+    AdamWArrays<M> form = arrays;
+    if (arrays.narrow_gradient != nullptr) {
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
+    } else if (form.narrow_gradient = nullptr; arrays.rest != nullptr) {
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
     } else {
-      const AdamWArrays<M> whole{arrays.master, nullptr, nullptr, arrays.gradient, arrays.first, arrays.second};
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(whole, i, numbers);
+      form.weight = nullptr, form.rest = nullptr;
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
     }
   }
 };

@@ -39,6 +39,7 @@ void visit_fields(V& v, OptimizerBlock& optimizer) {
   v("eps", optimizer.eps, 1e-8, above(0));
   v("weight_decay", optimizer.weight_decay, 0.1, at_least(0));
   v("moments", optimizer.moments, "float32", one_of({"float32", "bfloat16"}));
+  v("gradients", optimizer.gradients, "float32", one_of({"float32", "bfloat16"}));
 }
 
 // [distill] or [correct]: what a student starts from and learns from belongs to the one, what is pruned to the other.

@@ -59,7 +59,8 @@ struct LossBlock {
 
 struct OptimizerBlock {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1;
-  std::string moments = "float32";  // the dtype that they are kept in: "float32", "bfloat16"
+  std::string moments = "float32";    // the dtype that they are kept in: "float32", "bfloat16"
+  std::string gradients = "float32";  // of weights in bfloat16
 };
 
 // [correct] and [distill]

@@ -35,6 +35,7 @@ TrainPlan plan_of(const TrainBlock& block, const std::string& label) {
   plan.eps = block.optimizer.eps;
   plan.weight_decay = block.optimizer.weight_decay;
   plan.moments = moments_of(block);
+  plan.gradients = gradients_of(block);
   plan.clip_grad = block.clip_grad;
   plan.save_every = block.save_every;
   plan.keep_last = block.keep_last;
@@ -58,6 +59,7 @@ std::string training_digest(Run& run, const TrainBlock& block) {
                          block.seq_length, optimizer.beta1, optimizer.beta2, optimizer.eps, optimizer.weight_decay,
                          block.clip_grad, run.recipe().seed, c10::toString(run.compute().dtype)));
   if (optimizer.moments != "float32") digest.add(optimizer.moments);
+  if (optimizer.gradients != "float32") digest.add("gradients " + optimizer.gradients);
   return digest.hex();
 }
 

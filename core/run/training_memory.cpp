@@ -47,6 +47,8 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
   head_of(run, block, compute, shape);
   shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
   shape.moment_bytes = static_cast<std::int64_t>(c10::elementSize(moments_of(block)));
+  if (compute.dtype == at::kBFloat16)
+    shape.gradient_bytes = static_cast<std::int64_t>(c10::elementSize(gradients_of(block)));
   shape.recompute = recompute_of(block);
   if (compute.device.is_cuda()) shape.recorded = block.cuda_graph, shape.multiprocessors = kMultiprocessors;
   shape.ranks = run.comm().size();
@@ -95,6 +97,10 @@ Recompute recompute_of(const TrainBlock& block) {
 
 at::ScalarType moments_of(const TrainBlock& block) {
   return block.optimizer.moments == "bfloat16" ? at::kBFloat16 : at::kFloat;
+}
+
+at::ScalarType gradients_of(const TrainBlock& block) {
+  return block.optimizer.gradients == "bfloat16" ? at::kBFloat16 : at::kFloat;
 }
 
 bool needs_teacher(const Run& run, const TrainBlock& block) {

@@ -18,6 +18,7 @@ std::int64_t program_bytes(at::Device device);
 
 Recompute recompute_of(const TrainBlock& block);
 at::ScalarType moments_of(const TrainBlock& block);
+at::ScalarType gradients_of(const TrainBlock& block);         // of bfloat16 weights; float32's are float32
 bool needs_teacher(const Run& run, const TrainBlock& block);  // does a loss compare with one?
 
 // What each table's step needs where it computes as `compute` says, by the table's name.

@@ -6,35 +6,39 @@
 namespace espalier {
 namespace {
 
-// Each tensor starts on a 64-byte boundary, as tensors of their own would: vector code depends on it for speed, and a
+// Each gradient starts on a 64-byte boundary, as tensors of their own would: vector code depends on it for speed, and a
 // matrix library even for its rounding.
-constexpr std::int64_t kAlignment = 16;  // floats
+std::int64_t alignment(at::ScalarType dtype) { return 64 / static_cast<std::int64_t>(c10::elementSize(dtype)); }
 
 std::int64_t padded(std::int64_t count, std::int64_t to) { return (count + to - 1) / to * to; }
 
 }  // namespace
 
-FlatLayout::FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks) : ranks_(ranks) {
-  offsets_.resize(parameters.size());
-  std::vector<at::ScalarType> dtypes;
-  for (const at::Tensor& parameter : parameters) {
-    counts_.push_back(parameter.numel());
-    shapes_.push_back(parameter.sizes().vec());
-    const at::ScalarType dtype = parameter.scalar_type();
-    if (std::find(dtypes.begin(), dtypes.end(), dtype) == dtypes.end()) dtypes.push_back(dtype);
+FlatLayout::FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks,
+                       std::vector<at::ScalarType> gradients)
+    : ranks_(ranks), offsets_(parameters.size()), region_of_(parameters.size()) {
+  gradients.resize(parameters.size(), at::kFloat);
+  const auto belongs = [&](std::size_t i, const FlatRegion& region) {
+    return gradients[i] == region.gradients && (ranks == 1 || parameters[i].scalar_type() == region.dtype);
+  };
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    counts_.push_back(parameters[i].numel());
+    shapes_.push_back(parameters[i].sizes().vec());
+    const bool known = std::any_of(regions_.begin(), regions_.end(), [&](const auto& one) { return belongs(i, one); });
+    if (!known) regions_.push_back({0, 0, parameters[i].scalar_type(), gradients[i]});
   }
-  if (ranks == 1) dtypes.resize(1);
-  for (const at::ScalarType dtype : dtypes) {
-    FlatRegion region{size_, 0, dtype};
+  for (std::size_t r = 0; r < regions_.size(); ++r) {
+    FlatRegion& region = regions_[r];
+    region.begin = size_;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      if (ranks > 1 && parameters[i].scalar_type() != dtype) continue;
+      if (!belongs(i, region)) continue;
       offsets_[i] = size_;
-      size_ += padded(counts_[i], kAlignment);
+      region_of_[i] = r;
+      size_ += padded(counts_[i], alignment(region.gradients));
       order_.push_back(i);
     }
-    size_ = region.begin + padded(size_ - region.begin, kAlignment * ranks);
+    size_ = region.begin + padded(size_ - region.begin, alignment(region.gradients) * ranks);
     region.part = (size_ - region.begin) / ranks;
-    regions_.push_back(region);
   }
 }
 
@@ -54,8 +58,9 @@ std::vector<FlatPiece> FlatLayout::pieces(std::int64_t rank) const {
   return pieces;
 }
 
-at::Tensor FlatLayout::view(const at::Tensor& buffer, std::size_t i) const {
-  return buffer.narrow(0, offsets_[i], counts_[i]).view(shapes_[i]);
+at::Tensor FlatLayout::view(const std::vector<at::Tensor>& buffer, std::size_t i) const {
+  const std::size_t region = region_of_[i];
+  return buffer[region].narrow(0, offsets_[i] - regions_[region].begin, counts_[i]).view(shapes_[i]);
 }
 
 }  // namespace espalier

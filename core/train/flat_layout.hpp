@@ -10,11 +10,12 @@
 
 namespace espalier {
 
-// A stretch of the buffer whose parameters have one dtype: ranks × part elements, a part for each rank. The padding at
-// its end makes it divisible. One rank has one region, whatever the dtypes: it never has to move a dtype's bytes.
+// A stretch of the buffer whose parameters have one dtype, and their gradients one: ranks × part elements, a part for
+// each rank. The padding at its end makes it divisible. With one rank the parameters' dtypes do not matter: it never
+// has to move their bytes.
 struct FlatRegion {
   std::int64_t begin = 0, part = 0;
-  at::ScalarType dtype = at::kFloat;
+  at::ScalarType dtype = at::kFloat, gradients = at::kFloat;
 };
 
 // What of a parameter falls into a rank's parts: elements begin … end-1 of it, at `place` of the rank's own buffer,
@@ -27,7 +28,8 @@ struct FlatPiece {
 
 class FlatLayout {
  public:
-  FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks);
+  // `gradients`: the dtype of each parameter's gradient; empty: float32.
+  FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks, std::vector<at::ScalarType> gradients = {});
 
   std::int64_t size() const { return size_; }                       // elements of the buffer
   std::int64_t own_size() const { return size_ / ranks_; }          // of one rank's parts
@@ -35,12 +37,13 @@ class FlatLayout {
   const std::vector<FlatRegion>& regions() const { return regions_; }
   std::vector<FlatPiece> pieces(std::int64_t rank) const;  // in the order of the buffer, none empty
 
-  // Parameter i as a view of a buffer with this layout, float32 (size).
-  at::Tensor view(const at::Tensor& buffer, std::size_t i) const;
+  // Parameter i as a view of a buffer with this layout, which is one tensor (ranks × part) for each region.
+  at::Tensor view(const std::vector<at::Tensor>& buffer, std::size_t i) const;
 
  private:
   std::int64_t ranks_, size_ = 0;
   std::vector<std::int64_t> offsets_, counts_;
+  std::vector<std::size_t> region_of_;
   std::vector<std::vector<std::int64_t>> shapes_;
   std::vector<FlatRegion> regions_;
   std::vector<std::size_t> order_;  // parameters as they lie in the buffer

@@ -123,7 +123,8 @@ TrainMemory train_memory(const TrainShape& shape) {
   const std::int64_t parameters = count(student, 1, 1).parameters;
   TrainMemory memory;
   memory.student = parameters * element;
-  memory.gradients = parameters * kWide;
+  memory.gradients =
+      parameters * shape.gradient_bytes + student.vocab * student.hidden * (kWide - shape.gradient_bytes);
   memory.optimizer = parameters * (2 * shape.moment_bytes + (kWide - element)) / shape.ranks;
   if (shape.teacher) memory.teacher = count(*shape.teacher, element, 1).bytes;
 

@@ -18,10 +18,11 @@ struct TrainShape {
   std::int64_t head_chunk = 0;  // rows of logits at a time
   // Of a logit's gradient, in all its forms: as the losses give it, as products take it.
   std::int64_t head_gradient_bytes = 4;
-  std::int64_t loss_rows = 0;     // rows of logits that a loss makes matrices of its own for; 0: none does
-  std::int64_t sequences = 0;     // of a step, on this rank
-  std::int64_t dtype_bytes = 4;   // of weights and activations
-  std::int64_t moment_bytes = 4;  // of each of the optimizer's two
+  std::int64_t loss_rows = 0;       // rows of logits that a loss makes matrices of its own for; 0: none does
+  std::int64_t sequences = 0;       // of a step, on this rank
+  std::int64_t dtype_bytes = 4;     // of weights and activations
+  std::int64_t moment_bytes = 4;    // of each of the optimizer's two
+  std::int64_t gradient_bytes = 4;  // of all matrices but the head, whose gradient is float32
   Recompute recompute = Recompute::none;
   bool recorded = false;             // passes are recorded (cuda_graph), and keep their memory
   std::int64_t multiprocessors = 0;  // of the GPU, whose flash kernels split their work among them; 0: a CPU
@@ -30,9 +31,9 @@ struct TrainShape {
 
 // Bytes of tensors, by what they are for. What LibTorch and the program take for themselves comes on top.
 struct TrainMemory {
-  std::int64_t teacher = 0;      // weights
-  std::int64_t student = 0;      // weights
-  std::int64_t gradients = 0;    // float32
+  std::int64_t teacher = 0;  // weights
+  std::int64_t student = 0;  // weights
+  std::int64_t gradients = 0;
   std::int64_t optimizer = 0;    // two moments, and the 16 bits behind bfloat16 weights: this rank's share
   std::int64_t activations = 0;  // kept for the backward pass, at its start
   std::int64_t head = 0;         // a chunk of logits of both sides, float32, their gradient, and what losses need

@@ -36,6 +36,14 @@ class Widened : public torch::autograd::PostAccumulateGradHook {
   at::Tensor wide_;
 };
 
+std::vector<at::ScalarType> gradients_of(const std::vector<at::Tensor>& parameters, const AdamWOptions& options) {
+  std::vector<at::ScalarType> dtypes;
+  for (const at::Tensor& parameter : parameters)
+    dtypes.push_back(is_narrow(parameter) ? options.gradients : at::kFloat);
+  for (const std::size_t i : options.float_gradients) dtypes[i] = at::kFloat;
+  return dtypes;
+}
+
 double decay_of(const at::Tensor& parameter, const AdamWOptions& options) {
   return parameter.dim() >= 2 ? options.weight_decay : 0.0;
 }
@@ -43,19 +51,23 @@ double decay_of(const at::Tensor& parameter, const AdamWOptions& options) {
 }  // namespace
 
 AdamW::AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Comm& comm)
-    : options_(options), comm_(comm), parameters_(std::move(parameters)), layout_(parameters_, comm.size()) {
+    : options_(options),
+      comm_(comm),
+      parameters_(std::move(parameters)),
+      layout_(parameters_, comm.size(), gradients_of(parameters_, options)) {
   at::NoGradGuard no_grad;
   ESPALIER_CHECK(!parameters_.empty(), "nothing to train");
   for (const at::Tensor& parameter : parameters_) {
     ESPALIER_CHECK(!is_narrow(parameter) || parameter.scalar_type() == at::kBFloat16, parameter.scalar_type());
   }
-  const at::TensorOptions floats = parameters_.front().options().dtype(at::kFloat).requires_grad(false);
-  flat_gradient_ = at::zeros({layout_.size()}, floats);
-  for (std::size_t i = 0; i < parameters_.size(); ++i) gradients_.push_back(layout_.view(flat_gradient_, i));
+  floats_ = parameters_.front().options().dtype(at::kFloat).requires_grad(false);
+  for (const FlatRegion& region : layout_.regions())
+    flat_gradients_.push_back(at::zeros({region.part * comm_.size()}, floats_.dtype(region.gradients)));
+  for (std::size_t i = 0; i < parameters_.size(); ++i) gradients_.push_back(layout_.view(flat_gradients_, i));
   if (!comm_.alone()) move_parameters();
   make_state();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    if (is_narrow(parameters_[i])) {
+    if (gradients_[i].scalar_type() != parameters_[i].scalar_type()) {
       torch::autograd::impl::set_post_acc_grad_hooks(parameters_[i], std::make_unique<Widened>(gradients_[i]));
     } else {
       parameters_[i].mutable_grad() = gradients_[i];
@@ -73,7 +85,7 @@ AdamW::~AdamW() {
 void AdamW::move_parameters() {
   for (const FlatRegion& region : layout_.regions()) {
     const std::int64_t size = region.part * comm_.size();
-    at::Tensor flat = at::zeros({size}, flat_gradient_.options().dtype(region.dtype));
+    at::Tensor flat = at::zeros({size}, floats_.dtype(region.dtype));
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       const std::int64_t begin = layout_.offset(i) - region.begin;
       if (begin < 0 || begin >= size) continue;
@@ -92,10 +104,9 @@ at::Tensor AdamW::own_part(const at::Tensor& region, std::int64_t part) const {
 
 void AdamW::make_state() {
   pieces_ = layout_.pieces(comm_.rank());
-  const at::TensorOptions floats = flat_gradient_.options();
-  const at::Tensor first = at::zeros({layout_.own_size()}, floats.dtype(options_.moments));
+  const at::Tensor first = at::zeros({layout_.own_size()}, floats_.dtype(options_.moments));
   const at::Tensor second = at::zeros_like(first);
-  step_count_ = at::zeros({}, floats);
+  step_count_ = at::zeros({}, floats_);
   for (std::size_t k = 0; k < pieces_.size(); ++k) {
     const FlatPiece& piece = pieces_[k];
     const at::Tensor& parameter = parameters_[piece.parameter];
@@ -107,7 +118,7 @@ void AdamW::make_state() {
     };
     weights_.push_back(part(parameter));
     ESPALIER_CHECK(weights_.back().is_contiguous() && weights_.back().is_alias_of(parameter), "a parameter with gaps");
-    rests_.push_back(is_narrow(parameter) ? at::zeros(weights_.back().sizes(), floats.dtype(at::kShort))
+    rests_.push_back(is_narrow(parameter) ? at::zeros(weights_.back().sizes(), floats_.dtype(at::kShort))
                                           : at::Tensor());
     own_gradients_.push_back(part(gradients_[piece.parameter]));
     first_.push_back(shaped(first.narrow(0, piece.place, piece.count())));
@@ -117,23 +128,25 @@ void AdamW::make_state() {
   }
 }
 
-void AdamW::zero_gradients() { flat_gradient_.zero_(); }
+void AdamW::zero_gradients() {
+  for (at::Tensor& flat : flat_gradients_) flat.zero_();
+}
 
 void AdamW::reduce_gradients() {
   if (comm_.alone()) return;
-  for (const FlatRegion& region : layout_.regions()) {
-    const at::Tensor all = flat_gradient_.narrow(0, region.begin, region.part * comm_.size());
-    at::Tensor own = own_part(all, region.part);
-    comm_.reduce_scatter(all, own);
+  for (std::size_t r = 0; r < flat_gradients_.size(); ++r) {
+    at::Tensor own = own_part(flat_gradients_[r], layout_.regions()[r].part);
+    comm_.reduce_scatter(flat_gradients_[r], own);
   }
 }
 
 at::Tensor AdamW::gradient_squares() const {
   at::Tensor squares;
-  for (const FlatRegion& region : layout_.regions()) {
-    const at::Tensor all = flat_gradient_.narrow(0, region.begin, region.part * comm_.size());
-    const at::Tensor own = at::linalg_vector_norm(own_part(all, region.part)).to(at::kDouble).square();
-    squares = squares.defined() ? squares + own : own;
+  for (std::size_t r = 0; r < flat_gradients_.size(); ++r) {
+    const at::Tensor own = own_part(flat_gradients_[r], layout_.regions()[r].part);
+    const at::Tensor norm = at::linalg_vector_norm(own, 2, std::nullopt, /*keepdim=*/false, at::kFloat);
+    const at::Tensor of_region = norm.to(at::kDouble).square();
+    squares = squares.defined() ? squares + of_region : of_region;
   }
   return squares;
 }
@@ -229,7 +242,7 @@ at::Tensor AdamW::whole_weight(std::size_t i) {
   const at::Tensor& parameter = parameters_[i];
   if (!is_narrow(parameter)) return parameter.detach();
   if (comm_.alone()) return weight(own_piece(i));
-  at::Tensor whole = at::empty({parameter.numel()}, flat_gradient_.options());
+  at::Tensor whole = at::empty({parameter.numel()}, floats_);
   for (std::int64_t rank = 0; rank < comm_.size(); ++rank) {
     for (const FlatPiece& piece : layout_.pieces(rank)) {
       if (piece.parameter != i) continue;

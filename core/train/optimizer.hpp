@@ -18,13 +18,17 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;            // of tensors with two or more dimensions; norms and biases do not decay
   at::ScalarType moments = at::kFloat;  // or bfloat16: half the memory, and what a step adds is rounded
+  // Of bfloat16 parameters; or bfloat16: half the memory, and a sum over passes is rounded after each. Of those in
+  // `float_gradients` float32 all the same.
+  at::ScalarType gradients = at::kFloat;
+  std::vector<std::size_t> float_gradients = {};
 };
 
-// Owns the gradients of `parameters` (leaves of the autograd graph, updated in place). They are views into one buffer,
-// so that zeroing, their norm and their exchange are one operation each. Parameters are float32 or bfloat16; those of
-// bfloat16 have 16 more bits here, together a float32, which is what is trained and saved. With several ranks the
-// parameters move into flat buffers too, and begin as rank 0 has them. Collective then: construction, reduce_gradients,
-// step, restored and whole_weight.
+// Owns the gradients of `parameters` (leaves of the autograd graph, updated in place). They are views into one buffer
+// for each dtype, so that zeroing, their norm and their exchange are one operation each. Parameters are float32 or
+// bfloat16; those of bfloat16 have 16 more bits here, together a float32, which is what is trained and saved. With
+// several ranks the parameters move into flat buffers too, and begin as rank 0 has them. Collective then: construction,
+// reduce_gradients, step, restored and whole_weight.
 class AdamW {
  public:
   AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Comm& comm = alone());
@@ -34,7 +38,7 @@ class AdamW {
 
   void zero_gradients();
 
-  // The float32 gradient of parameter i, of this rank's sequences, to add to by hand.
+  // The gradient of parameter i, of this rank's sequences, to add to by hand.
   at::Tensor& gradient(std::size_t i) { return gradients_[i]; }
 
   // Once before each step: this rank's part of the gradients becomes the sum over ranks. The others' are used up.
@@ -76,7 +80,8 @@ class AdamW {
   Comm& comm_;
   std::vector<at::Tensor> parameters_;
   FlatLayout layout_;
-  at::Tensor flat_gradient_;
+  at::TensorOptions floats_;
+  std::vector<at::Tensor> flat_gradients_;   // of each region
   std::vector<at::Tensor> flat_parameters_;  // of each region, several ranks only
   std::vector<at::Tensor> gradients_;        // of each parameter
   std::vector<FlatPiece> pieces_;

@@ -38,8 +38,9 @@ std::vector<at::Tensor> trainable(Model& model, const FeatureTerms& features) {
   return tensors;
 }
 
-AdamWOptions optimizer_options(const TrainPlan& plan) {
-  return {plan.beta1, plan.beta2, plan.eps, plan.weight_decay, plan.moments};
+// The head adds to its gradient chunk by chunk: in float32.
+AdamWOptions optimizer_options(const TrainPlan& plan, std::size_t head) {
+  return {plan.beta1, plan.beta2, plan.eps, plan.weight_decay, plan.moments, plan.gradients, {head}};
 }
 
 // The tensors that there are of what the teacher says, in a fixed order.
@@ -66,10 +67,10 @@ TrainStep::TrainStep(TrainJob& job)
       comm_(*job.comm),
       device_(job.student->compute().device),
       features_(feature_terms(job)),
-      optimizer_(trainable(*job.student, features_), optimizer_options(plan_), comm_),
+      head_(head_index(*job.student)),
+      optimizer_(trainable(*job.student, features_), optimizer_options(plan_, head_), comm_),
       numbers_(weights_of(job.losses), weights_of(job.feature_losses), device_),
       beside_(device_),
-      head_(head_index(*job.student)),
       whole_scale_(1.0 / static_cast<double>(plan_.global_batch * plan_.seq_length)) {
   needs_teacher_ =
       std::any_of(job.losses.begin(), job.losses.end(), [](const auto& term) { return term.loss->needs_teacher(); });

@@ -60,11 +60,11 @@ class TrainStep {
   Comm& comm_;
   at::Device device_;
   FeatureTerms features_;
+  std::size_t head_;  // the parameter that is the output matrix
   AdamW optimizer_;
   StepNumbers numbers_;
   SideStream beside_;
   Sequences ahead_;
-  std::size_t head_;  // the parameter that is the output matrix
   bool needs_teacher_ = false;
   at::Tensor teacher_head_;
   HeadWorkspace workspace_;

@@ -23,8 +23,8 @@ struct TrainPlan {
   std::int64_t steps = 0, global_batch = 0, micro_batch = 0, seq_length = 0;
   std::int64_t horizon = 0;  // steps of the scheduler's whole course, when these are its first; 0: steps
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip_grad = 1.0;  // clip_grad 0: no clipping
-  at::ScalarType moments = at::kFloat;
-  std::int64_t save_every = 0;  // steps; 0: only at the end
+  at::ScalarType moments = at::kFloat, gradients = at::kFloat;                        // of AdamW (optimizer.hpp)
+  std::int64_t save_every = 0;                                                        // steps; 0: only at the end
   std::int64_t keep_last = 2;
   std::int64_t eval_every = 0;  // steps; 0: never
   std::int64_t log_every = 1;

@@ -151,7 +151,7 @@ def large(root, size):
 
     kl = '{ name = "kl" }'
     return {"teacher": first, "kl": second(kl), "layers": second(kl, more='recompute = "layers"'), "cheap": second(kl, more='recompute = "cheap"'),
-            "one": second(kl, dataclasses.replace(size, micro_batch=1)), "unfused": second('{ name = "jsd" }')}
+            "one": second(kl, dataclasses.replace(size, micro_batch=1)), "narrow": second(kl, more='optimizer = { moments = "bfloat16", gradients = "bfloat16" }'), "unfused": second('{ name = "jsd" }')}
 
 
 def read_floats(path):

@@ -45,19 +45,20 @@ struct AdamWNumbers {
   float factor;                 // of the gradient
 };
 
-// One of the two forms of adamw.hpp: `master`, or `weight` and `rest`. M: float or Bf16.
+// One of the two forms of adamw.hpp: `master`, or `weight` and `rest`; one of two gradients. M: float or Bf16.
 template <class M>
 struct AdamWArrays {
   float* master;
   Bf16* weight;
   std::int16_t* rest;
   const float* gradient;
+  const Bf16* narrow_gradient;
   M *first, *second;
 };
 
 template <class M>
 ESPALIER_DEVICE void adamw_element(const AdamWArrays<M>& at, std::int64_t i, const AdamWNumbers& numbers) {
-  const float g = times(at.gradient[i], numbers.factor);
+  const float g = times(at.gradient != nullptr ? at.gradient[i] : wide(at.narrow_gradient[i]), numbers.factor);
   float w = at.rest != nullptr ? joined(at.weight[i], at.rest[i]) : at.master[i];
   w = times(w, numbers.keep);
   const float first = plus(times(wide(at.first[i]), numbers.beta1), times(g, numbers.rest1));

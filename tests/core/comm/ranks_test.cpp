@@ -38,6 +38,17 @@ TEST_CASE("reduce_scatter adds in rank order, to the last bit, past the size of 
   }
 }
 
+TEST_CASE("reduce_scatter of bfloat16 rounds once, at the end") {
+  espalier::Comm& comm = ranks();
+  const std::int64_t part = (std::int64_t{1} << 20) + 5, count = part * comm.size();
+  const auto narrow = [&](std::int64_t rank) { return numbers(rank, count).to(at::kBFloat16); };
+  at::Tensor sum = narrow(0).to(at::kFloat);
+  for (std::int64_t rank = 1; rank < comm.size(); ++rank) sum += narrow(rank).to(at::kFloat);
+  at::Tensor own = at::empty({part}, at::kBFloat16);
+  comm.reduce_scatter(narrow(comm.rank()), own);
+  CHECK(at::equal(own, sum.narrow(0, comm.rank() * part, part).to(at::kBFloat16)));
+}
+
 TEST_CASE("the order of adding shows, so that the test above can fail") {
   if (ranks().size() < 3) return;  // of two numbers there is one sum
   const at::Tensor other = numbers(2, 1000) + numbers(1, 1000) + numbers(0, 1000);

@@ -119,8 +119,9 @@ TEST_CASE("one update is that of LibTorch's fused AdamW, and of the formula in f
 TEST_CASE("the CPU's own loop and the kernel give the same bits, in every form") {
   const std::int64_t size = 777;
   for (const at::ScalarType moments : {at::kFloat, at::kBFloat16}) {
-    for (const bool split : {false, true}) {
-      const auto run = [&](at::Device device) {
+    for (const auto& [split, gradients] : {std::pair{false, at::kFloat}, std::pair{true, at::kFloat},
+                                           std::pair{false, at::kBFloat16}, std::pair{true, at::kBFloat16}}) {
+      const auto run = [&, split = split, gradients = gradients](at::Device device) {
         at::manual_seed(5);
         const at::Tensor start = at::randn({size}).to(device), zeros = at::zeros({size}, moments);
         AdamWUpdate update = settings(1);
@@ -133,7 +134,7 @@ TEST_CASE("the CPU's own loop and the kernel give the same bits, in every form")
           update.master = start.clone();
         }
         for (update.step = 1; update.step <= 5; ++update.step) {
-          update.gradient = gradient_of(update.step, size).to(device);
+          update.gradient = gradient_of(update.step, size).to(device, gradients);
           adamw_update(update);
         }
         return (split ? joined_master(weight, rest) : update.master).cpu();
@@ -143,6 +144,20 @@ TEST_CASE("the CPU's own loop and the kernel give the same bits, in every form")
       CHECK(same_bits(run(kernels.device()), alone));
     }
   }
+}
+
+TEST_CASE("a bfloat16 gradient is the float32 number that it is") {
+  const KernelsOn kernels;
+  at::manual_seed(6);
+  const at::Tensor start = at::randn({777}), gradient = gradient_of(1, 777).to(at::kBFloat16);
+  const auto run = [&](at::ScalarType dtype) {
+    AdamWUpdate update = settings(1);
+    update.master = kernels(start).clone(), update.gradient = kernels(gradient.to(dtype));
+    update.first = kernels(at::zeros({777})), update.second = kernels(at::zeros({777}));
+    adamw_update(update);
+    return update.master.cpu();
+  };
+  CHECK(same_bits(run(at::kBFloat16), run(at::kFloat)));
 }
 
 TEST_CASE("a NaN gradient makes NaN weights, not zeros") {

@@ -129,9 +129,13 @@ template <class M>
 void host_adamw(const AdamW& call) {
   const arithmetic::AdamWNumbers numbers{call.keep, call.beta1,      call.rest1, call.beta2, call.rest2,
                                          call.rate, call.correction, call.eps,   call.factor};
-  const arithmetic::AdamWArrays<M> arrays{
-      call.master,   static_cast<Bf16*>(call.weight), static_cast<std::int16_t*>(call.rest),
-      call.gradient, at_row<M>(call.first, 0),        at_row<M>(call.second, 0)};
+  const arithmetic::AdamWArrays<M> arrays{call.master,
+                                          static_cast<Bf16*>(call.weight),
+                                          static_cast<std::int16_t*>(call.rest),
+                                          call.bf16_gradient ? nullptr : static_cast<const float*>(call.gradient),
+                                          call.bf16_gradient ? static_cast<const Bf16*>(call.gradient) : nullptr,
+                                          at_row<M>(call.first, 0),
+                                          at_row<M>(call.second, 0)};
   for (std::int64_t i = 0; i < call.size; ++i) arithmetic::adamw_element(arrays, i, numbers);
 }
 

@@ -64,7 +64,10 @@ TEST_CASE("without a device that records, and where it fails, every call is a pl
 
 TEST_CASE("a training with recorded passes leaves the bytes of one without") {
   const KernelsOn kernels;
-  if (kernels.device().is_cuda()) return;  // TinyRun trains on the CPU
+  if (kernels.device().is_cuda()) {
+    MESSAGE("skipped on a GPU: TinyRun trains on the CPU; e2e/device_test.py has the case there");
+    return;
+  }
   const reference::TemporaryFolder folder;
   for (const bool features : {false, true}) {
     const std::string name = features ? "features" : "logits";

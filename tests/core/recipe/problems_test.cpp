@@ -140,7 +140,7 @@ TEST_CASE("other programs' names are answered with ours") {
         "r.toml:5:1: error: [distill] another program's name for a key; got 'lr'; expected scheduler = { peak = … }\n"
         "r.toml:6:1: error: [distill] another program's name for a key; got 'train_iters'; expected steps\n"
         "r.toml:7:15: error: [distill] unknown key of optimizer; got 'betas'; expected beta1, beta2, eps, "
-        "weight_decay or moments; did you mean 'beta1'?\n"
+        "weight_decay, moments or gradients; did you mean 'beta1'?\n"
         "r.toml:9:1: error: [export] another program's name for a key; got 'torch_dtype'; expected dtype\n"
         "4 errors");
 }

@@ -92,7 +92,7 @@ cuda_graph = false
 losses = [{ name = "kl", weight = 1.0, depth = 3, temperature = 1.0 }]
 balance = "fixed"
 scheduler = { name = "cosine", depth = 3, min = 1e-05, peak = 0.0001 }
-optimizer = { beta1 = 0.9, beta2 = 0.95, eps = 1e-08, weight_decay = 0.1, moments = "float32" }
+optimizer = { beta1 = 0.9, beta2 = 0.95, eps = 1e-08, weight_decay = 0.1, moments = "float32", gradients = "float32" }
 clip_grad = 1.0
 save_every = 500
 keep_last = 2

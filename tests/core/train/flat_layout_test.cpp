@@ -51,10 +51,25 @@ TEST_CASE("ranks divide each dtype's region, worked by hand for two") {
   CHECK(text(1) == "0[32,40)@0 2[0,3)@16 3[16,40)@32 ");
 }
 
+TEST_CASE("gradients of another dtype are a buffer of their own, each on a boundary of 64 bytes") {
+  const FlatLayout layout(tensors(), 1, {at::kFloat, at::kBFloat16, at::kFloat, at::kFloat});
+  REQUIRE(layout.regions().size() == 2);
+  CHECK(layout.regions()[0].part == 48 + 16 + 48);
+  CHECK(layout.regions()[1].part == 32);
+  CHECK((layout.regions()[1].gradients == at::kBFloat16));
+  const std::vector<at::Tensor> buffer = {at::arange(112).to(at::kFloat), at::arange(32).to(at::kBFloat16)};
+  CHECK(layout.view(buffer, 1)[0].item<float>() == 0.0F);
+  CHECK(layout.view(buffer, 3)[0].item<float>() == 64.0F);
+  CHECK(layout.view(buffer, 0).sizes() == at::IntArrayRef({5, 8}));
+  std::string places;
+  for (const FlatPiece& p : layout.pieces(0)) places += fmt::format("{}@{} ", p.parameter, p.place);
+  CHECK(places == "0@0 2@48 3@64 1@112 ");
+}
+
 TEST_CASE("for any number of ranks every element has one owner and one place") {
   for (std::int64_t ranks = 1; ranks <= 9; ++ranks) {
     CAPTURE(ranks);
-    const FlatLayout layout(tensors(), ranks);
+    const FlatLayout layout(tensors(), ranks, {at::kFloat, at::kFloat, at::kFloat, at::kBFloat16});
     std::vector<at::Tensor> owners;
     for (const at::Tensor& tensor : tensors()) owners.push_back(at::zeros({tensor.numel()}, at::kLong));
     for (std::int64_t rank = 0; rank < ranks; ++rank) {

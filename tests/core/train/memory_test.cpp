@@ -116,6 +116,10 @@ TEST_CASE("ranks share the optimizer's state") {
   shape.moment_bytes = 2;
   CHECK(train_memory(shape).optimizer == 6 * parameters);
   shape.moment_bytes = 4;
+  CHECK(alone.gradients == 4 * parameters);
+  shape.gradient_bytes = 2;
+  CHECK(train_memory(shape).gradients == 2 * parameters + 2 * 300 * 64);  // the head's are float32
+  shape.gradient_bytes = 4;
   shape.ranks = 4;
   CHECK(train_memory(shape).optimizer == alone.optimizer / 4);
 }

@@ -101,6 +101,28 @@ TEST_CASE("bfloat16 parameters are trained in float32") {
   CHECK(distance(narrow.detach(), start) > 0.0);
 }
 
+TEST_CASE("gradients in bfloat16 are sums rounded after each pass, but where float32 is asked for") {
+  at::Tensor narrow = noise({8, 8}, 1).to(at::kBFloat16).requires_grad_(),
+             head = noise({8, 8}, 2).to(at::kBFloat16).requires_grad_(), wide = noise({5}, 3).requires_grad_();
+  AdamW optimizer({narrow, head, wide}, {.gradients = at::kBFloat16, .float_gradients = {1}});
+  const at::Tensor first = noise({8, 8}, 4).to(at::kBFloat16), second = noise({8, 8}, 5).to(at::kBFloat16);
+  for (const at::Tensor& pass : {first, second})
+    ((narrow * pass).sum().to(at::kFloat) + (head * pass).sum().to(at::kFloat) + wide.sum()).backward();
+  const at::Tensor sum = first.to(at::kFloat) + second.to(at::kFloat);
+  CHECK(at::equal(optimizer.gradient(0), sum.to(at::kBFloat16)));
+  CHECK(at::equal(optimizer.gradient(1), sum));
+  CHECK(at::equal(optimizer.gradient(2), at::full({5}, 2.0F)));
+  const double squares = sum.to(at::kBFloat16).to(at::kDouble).square().sum().item<double>() +
+                         sum.to(at::kDouble).square().sum().item<double>() + 20.0;
+  CHECK(optimizer.gradient_squares().item<double>() == doctest::Approx(squares).epsilon(1e-6));
+  Textbook expected(narrow.detach().to(at::kFloat));
+  expected.step(optimizer.gradient(0), 1, 1e-2, 0.1, AdamWOptions{});
+  optimizer.step(1e-2);
+  CHECK(distance(optimizer.weight(0), expected.weight) < 2e-6);
+  optimizer.zero_gradients();
+  CHECK(optimizer.gradient_squares().item<double>() == 0.0);
+}
+
 TEST_CASE("bfloat16 parameters begin with all that is known of them") {
   const at::Tensor exact = noise({8, 8}, 1), other = noise({3}, 2);
   at::Tensor known = exact.to(at::kBFloat16).requires_grad_(), unknown = other.to(at::kBFloat16).requires_grad_(),

@@ -42,13 +42,19 @@ const std::vector<espalier::FeaturePair> kStates = {{{-1, true}, {-1, true}}, {{
 // Micro-batches of one sequence, so that 12 divide over 2 and 3 ranks.
 constexpr std::int64_t kBatch = 12;
 
-std::unique_ptr<TinyRun> tiny_run(const fs::path& folder, std::int64_t steps, Comm& comm, bool narrow = false) {
+struct Dtypes {
+  at::ScalarType weights = at::kFloat, gradients = at::kFloat;
+  bool narrow() const { return weights == at::kBFloat16; }
+};
+const Dtypes kDtypes[] = {{}, {at::kBFloat16, at::kFloat}, {at::kBFloat16, at::kBFloat16}};
+
+std::unique_ptr<TinyRun> tiny_run(const fs::path& folder, std::int64_t steps, Comm& comm, const Dtypes& dtypes = {}) {
   espalier::ProgressBar::disable();
   // Inputs lie beside the run, each rank's own, so that no rank reads what another is writing.
   auto run = std::make_unique<TinyRun>(folder / fmt::format("inputs{}", ranks().rank()), steps, false);
-  const at::ScalarType dtype = narrow ? at::kBFloat16 : at::kFloat;
-  run->teacher = espalier::Model(reference::tiny_spec(24, false), 1, {dtype, at::kCPU});
-  run->student = espalier::Model(reference::tiny_spec(16, false), 2, {dtype, at::kCPU});
+  run->teacher = espalier::Model(reference::tiny_spec(24, false), 1, {dtypes.weights, at::kCPU});
+  run->student = espalier::Model(reference::tiny_spec(16, false), 2, {dtypes.weights, at::kCPU});
+  run->job.plan.gradients = dtypes.gradients;
   run->job.comm = &comm;
   run->job.plan.global_batch = kBatch;
   run->job.plan.micro_batch = 1;
@@ -57,8 +63,8 @@ std::unique_ptr<TinyRun> tiny_run(const fs::path& folder, std::int64_t steps, Co
   return run;
 }
 
-std::vector<at::Tensor> trained(const fs::path& folder, std::int64_t steps, Comm& comm, bool narrow = false) {
-  const auto run = tiny_run(folder, steps, comm, narrow);
+std::vector<at::Tensor> trained(const fs::path& folder, std::int64_t steps, Comm& comm, const Dtypes& dtypes = {}) {
+  const auto run = tiny_run(folder, steps, comm, dtypes);
   espalier::train(run->job);
   std::vector<at::Tensor> tensors;
   for (const at::Tensor& tensor : run->student.tensors()) tensors.push_back(tensor.detach().to(at::kFloat).clone());
@@ -109,6 +115,16 @@ bool same_state(const fs::path& a, const fs::path& b) {
     if (!at::equal(tensor, second.at(name))) return false;
   }
   return reference::bytes_of(a / "model.safetensors") == reference::bytes_of(b / "model.safetensors");
+}
+
+double mean_difference(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b) {
+  double sum = 0.0;
+  std::int64_t count = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    sum += (a[i] - b[i]).abs().sum().item<double>();
+    count += a[i].numel();
+  }
+  return sum / static_cast<double>(count);
 }
 
 }  // namespace
@@ -163,15 +179,19 @@ TEST_CASE("an optimizer that ranks share steps as one that sees all gradients do
 }
 
 TEST_CASE("ranks train what one rank trains, to the rounding of the sum's order, and repeat their bytes") {
-  for (const bool narrow : {false, true}) {
+  for (const Dtypes& dtypes : kDtypes) {
+    const bool narrow = dtypes.narrow();
     CAPTURE(narrow);
     const SharedFolder folder;
     const auto own = fmt::format("one{}", ranks().rank());
-    const auto one = trained(folder / own, 6, alone(), narrow);
-    const auto many = trained(folder / "many", 6, ranks(), narrow);
-    // Weights are about 0.25 and move by up to 0.03; bfloat16 has a spacing of 0.001 there.
-    CHECK(largest_difference(one, many) < (narrow ? 4e-3 : 2e-5));
-    const auto again = trained(folder / "again", 6, ranks(), narrow);
+    const auto one = trained(folder / own, 6, alone(), dtypes);
+    const auto many = trained(folder / "many", 6, ranks(), dtypes);
+    // Weights are about 0.25 and move by up to 0.03; bfloat16 has a spacing of 0.001 there. Where gradients are summed in
+    // it, one near 0 may have the other sign, and AdamW then steps the other way: that shows in few weights.
+    const bool rounded = dtypes.gradients == at::kBFloat16;
+    CHECK(largest_difference(one, many) < (rounded ? 3e-2 : narrow ? 4e-3 : 2e-5));
+    CHECK(mean_difference(one, many) < (rounded ? 3e-4 : narrow ? 1e-4 : 1e-7));
+    const auto again = trained(folder / "again", 6, ranks(), dtypes);
     CHECK(largest_difference(many, again) == 0.0);
     const auto expected = reference::lines_of(folder / own / "metrics.jsonl"),
                got = reference::lines_of(folder / "many" / "metrics.jsonl");
@@ -190,10 +210,11 @@ TEST_CASE("ranks train what one rank trains, to the rounding of the sum's order,
 }
 
 TEST_CASE("checkpoints of several ranks go on on one, and back, with the same state") {
-  for (const bool narrow : {false, true}) {
+  for (const Dtypes& dtypes : kDtypes) {
+    const bool narrow = dtypes.narrow();
     CAPTURE(narrow);
     const SharedFolder folder;
-    trained(folder / "run", 4, ranks(), narrow);
+    trained(folder / "run", 4, ranks(), dtypes);
     const fs::path saved = folder / "run" / "checkpoints" / "iter_0000004";
     CHECK(fs::exists(saved / fmt::format("optimizer-00001-of-{:05}.safetensors", ranks().size())));
     ranks().barrier();
@@ -202,7 +223,7 @@ TEST_CASE("checkpoints of several ranks go on on one, and back, with the same st
     if (ranks().leads()) {
       fs::create_directories(copy);
       fs::copy(folder / "run" / "checkpoints", copy / "checkpoints", fs::copy_options::recursive);
-      const auto run = tiny_run(copy, 4, alone(), narrow);
+      const auto run = tiny_run(copy, 4, alone(), dtypes);
       const auto names = [&] {
         std::vector<std::string> list;
         for (const espalier::Parameter& parameter : run->student.parameters()) list.push_back(parameter.name);
@@ -223,7 +244,7 @@ TEST_CASE("checkpoints of several ranks go on on one, and back, with the same st
     }
     ranks().barrier();
     // All ranks: load what the one has saved.
-    const auto run = tiny_run(folder / "back", 4, ranks(), narrow);
+    const auto run = tiny_run(folder / "back", 4, ranks(), dtypes);
     std::vector<std::string> names;
     for (const espalier::Parameter& parameter : run->student.parameters()) names.push_back(parameter.name);
     run->student.set_requires_grad(true);

@@ -69,7 +69,10 @@ TEST_CASE("tensors of different devices do not go together, but for scalars") {
 }
 
 TEST_CASE("memory of the device cannot be looked at from outside") {
-  if (!has_keys()) return;  // this CPU cannot lock pages for threads
+  if (!has_keys()) {
+    MESSAGE("skipped: this CPU cannot lock pages for threads");
+    return;
+  }
   const at::Tensor ours = at::ones({4}, kOurs);
   CHECK(signal_of_reading(ours.const_data_ptr()) == SIGSEGV);
   espalier_pretended_gpu_open();
