@@ -14,7 +14,7 @@ namespace espalier {
 namespace {
 
 // True when the folder was accepted. Exceptions that are not an Error go through and fail the test.
-bool read_all(const fs::path& folder) {
+bool read_checkpoint(const fs::path& folder) {
   try {
     const Checkpoint checkpoint(folder);
     for (const Parameter& parameter : checkpoint.parameters()) {
@@ -37,10 +37,10 @@ int accepted_of(int rounds, const fs::path& folder, const std::string& file, std
     std::string text = good;
     for (std::size_t left = 1 + dice.below(2); left > 0; --left) mutate(text, dice);
     write_raw(folder / file, text);
-    if (read_all(folder)) ++accepted;
+    if (read_checkpoint(folder)) ++accepted;
   }
   write_raw(folder / file, good);
-  CHECK(read_all(folder));
+  CHECK(read_checkpoint(folder));
   return accepted;
 }
 

@@ -20,7 +20,7 @@ const std::string kHeader =
     R"("ids":{"dtype":"I64","shape":[2],"data_offsets":[34,50]},"scalar":{"dtype":"U8","shape":[],"data_offsets":[50,51]}})";
 
 // Touches every byte of every tensor; true when the file was accepted.
-bool read_all(const fs::path& path) {
+bool read_file(const fs::path& path) {
   try {
     const SafetensorsFile file(path);
     for (const TensorInfo& info : file.tensors()) {
@@ -47,7 +47,7 @@ TEST_CASE("a damaged header is an Error or a readable file, never a crash") {
   const fs::path path = scratch / "m.safetensors";
   const std::string data = std::string(32, '\x3f') + std::string("\x01\x00", 2) + std::string(17, '\x02');
   write_raw(path, raw_safetensors(kHeader, data));
-  REQUIRE(read_all(path));
+  REQUIRE(read_file(path));
   int accepted = 0;
   for (std::uint64_t round = 0; round < 6000; ++round) {
     CAPTURE(round);
@@ -55,7 +55,7 @@ TEST_CASE("a damaged header is an Error or a readable file, never a crash") {
     std::string header = kHeader;
     for (std::size_t left = 1 + dice.below(3); left > 0; --left) mutate(header, dice);
     write_raw(path, raw_safetensors(header, data));
-    if (read_all(path)) ++accepted;
+    if (read_file(path)) ++accepted;
   }
   // Changes of names, metadata and spaces are no damage; nearly everything else is.
   CHECK(accepted > 100);
@@ -75,7 +75,7 @@ TEST_CASE("a damaged file is an Error or a readable file, never a crash") {
     for (std::size_t left = dice.below(3); left > 0; --left) mutate(bytes, dice);
     if (dice.below(5) == 0) bytes.resize(dice.below(bytes.size() + 1));
     write_raw(path, bytes);
-    read_all(path);
+    read_file(path);
   }
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("every length of a truncated file is refused") {
   for (std::size_t size = 0; size < good.size(); ++size) {
     CAPTURE(size);
     write_raw(path, good.substr(0, size));
-    CHECK_FALSE(read_all(path));
+    CHECK_FALSE(read_file(path));
   }
 }
 

@@ -12,14 +12,14 @@ using namespace espalier::test;
 
 namespace {
 
-at::Tensor plain(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
+at::Tensor plain_activation(Activation activation, const at::Tensor& gate, const at::Tensor& up) {
   const at::Tensor act = activation == Activation::silu ? gate * at::sigmoid(gate) : at::relu(gate).square();
   return up.defined() ? act * up : act;
 }
 
 at::Tensor leaf(const at::Tensor& x) { return x.detach().clone().set_requires_grad(true); }
 
-void compare(Activation activation, at::ScalarType dtype, const at::Tensor& gate, const at::Tensor& up) {
+void compare_activation(Activation activation, at::ScalarType dtype, const at::Tensor& gate, const at::Tensor& up) {
   const KernelsOn kernels;
   const at::Tensor along = at::randn(gate.sizes()).to(dtype).to(at::kDouble);
   const auto run = [&](const at::Tensor& g, const at::Tensor& u, const at::Tensor& direction, const auto& f) {
@@ -34,8 +34,8 @@ void compare(Activation activation, at::ScalarType dtype, const at::Tensor& gate
   const auto widened = [](const at::Tensor& x) { return x.defined() ? leaf(x.to(at::kDouble)) : x; };
   const auto got = run(placed(gate), placed(up), kernels(along),
                        [&](const auto& g, const auto& u) { return mlp_activation(activation, g, u); });
-  const auto exact =
-      run(widened(gate), widened(up), along, [&](const auto& g, const auto& u) { return plain(activation, g, u); });
+  const auto exact = run(widened(gate), widened(up), along,
+                         [&](const auto& g, const auto& u) { return plain_activation(activation, g, u); });
   for (std::size_t i = 0; i < got.size(); ++i) CHECK(beyond_rounding(got[i], exact[i]) < 1e-6);
 }
 
@@ -73,9 +73,9 @@ TEST_CASE("activations and their gradients are the formula's to one rounding, wi
     for (const Activation activation : {Activation::silu, Activation::relu2}) {
       for (const std::int64_t size : {1, 37, 64}) {
         const at::Tensor gate = (at::randn({3, size}) * 3).to(dtype);
-        compare(activation, dtype, gate, at::randn({3, size}).to(dtype));
-        compare(activation, dtype, gate, {});
-        compare(activation, dtype, unaligned_randn({3, size}, dtype), unaligned_randn({3, size}, dtype));
+        compare_activation(activation, dtype, gate, at::randn({3, size}).to(dtype));
+        compare_activation(activation, dtype, gate, {});
+        compare_activation(activation, dtype, unaligned_randn({3, size}, dtype), unaligned_randn({3, size}, dtype));
       }
     }
   }

@@ -20,10 +20,6 @@ namespace {
 
 constexpr std::int64_t kRows = 70, kVocab = 264, kStudent = 32, kTeacher = 48;
 
-double relative(const at::Tensor& got, const at::Tensor& exact) {
-  return ((got.to(at::kCPU, at::kDouble) - exact).norm() / exact.norm()).item<double>();
-}
-
 WeightedLoss kl(double weight, double temperature) {
   TestOptions options;
   options.set("temperature", Value{temperature});
@@ -63,7 +59,7 @@ HeadInput placed(const Inputs& in, const KernelsOn& kernels) {
 // What other chunks have left in the weight's gradient, as large as what is added.
 constexpr float kBefore = 1.0F / 1024;
 
-void compare(const std::vector<WeightedLoss>& losses) {
+void compare_head(const std::vector<WeightedLoss>& losses) {
   const KernelsOn kernels;
   // On the CPU products of bfloat16 are rounded to it; a GPU keeps their float32.
   const at::ScalarType dtype = kernels.device().is_cuda() ? at::kBFloat16 : at::kFloat;
@@ -87,8 +83,8 @@ void compare(const std::vector<WeightedLoss>& losses) {
   const auto exact = torch::autograd::grad({total}, {hidden, weight});
   // The gradient of the logits is rounded to the products' dtype.
   const double tolerance = dtype == at::kFloat ? 2e-6 : 6e-3;
-  CHECK(relative(got.hidden_gradient, exact[0]) < tolerance);
-  CHECK(relative(weight_gradient - kBefore, exact[1]) < tolerance * 4);
+  CHECK(relative_norm(got.hidden_gradient, exact[0]) < tolerance);
+  CHECK(relative_norm(weight_gradient - kBefore, exact[1]) < tolerance * 4);
 }
 
 template <class... Loss>
@@ -101,13 +97,13 @@ std::vector<WeightedLoss> list(Loss... loss) {
 }  // namespace
 
 TEST_CASE("the head's losses and gradients with kernels are the formula's, over several chunks and masked rows") {
-  SUBCASE("KL") { compare(list(kl(0.5, 2.0))); }
-  SUBCASE("cross entropy") { compare(list(cross_entropy(2.0))); }
-  SUBCASE("both, and KL twice") { compare(list(cross_entropy(0.25), kl(0.5, 2.0), kl(0.125, 2.0))); }
+  SUBCASE("KL") { compare_head(list(kl(0.5, 2.0))); }
+  SUBCASE("cross entropy") { compare_head(list(cross_entropy(2.0))); }
+  SUBCASE("both, and KL twice") { compare_head(list(cross_entropy(0.25), kl(0.5, 2.0), kl(0.125, 2.0))); }
   SUBCASE("beside a loss that is not known to be a mix") {
-    compare(list(plain_kl(0.5), kl(0.5, 2.0), cross_entropy(1.0)));
+    compare_head(list(plain_kl(0.5), kl(0.5, 2.0), cross_entropy(1.0)));
   }
-  SUBCASE("KL at two temperatures: one pass for the first") { compare(list(kl(0.5, 2.0), kl(1.0, 0.5))); }
+  SUBCASE("KL at two temperatures: one pass for the first") { compare_head(list(kl(0.5, 2.0), kl(1.0, 0.5))); }
 }
 
 TEST_CASE("cross entropy alone asks for no teacher") {

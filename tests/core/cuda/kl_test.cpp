@@ -50,8 +50,8 @@ Results by_kernel(const Setting& setting, const at::Tensor& student, const at::T
   return {call.kl.cpu(), setting.ce ? call.ce.cpu() : at::Tensor(), call.gradient.cpu()};
 }
 
-Results exactly(const Setting& setting, const at::Tensor& student, const at::Tensor& teacher,
-                const at::Tensor& labels) {
+Results exact_rows(const Setting& setting, const at::Tensor& student, const at::Tensor& teacher,
+                   const at::Tensor& labels) {
   const at::Tensor z = student.to(at::kDouble);
   const at::Tensor log_p = at::log_softmax(teacher.to(at::kDouble) / setting.temperature, -1);
   const at::Tensor log_q = at::log_softmax(z / setting.temperature, -1);
@@ -67,10 +67,11 @@ Results exactly(const Setting& setting, const at::Tensor& student, const at::Ten
   return results;
 }
 
-void compare(const Setting& setting, const at::Tensor& student, const at::Tensor& teacher,
-             double loss_tolerance = 2e-6) {
+void compare_rows(const Setting& setting, const at::Tensor& student, const at::Tensor& teacher,
+                  double loss_tolerance = 2e-6) {
   const at::Tensor labels = at::randint(student.size(1), {student.size(0)}, at::kLong);
-  const Results got = by_kernel(setting, student, teacher, labels), exact = exactly(setting, student, teacher, labels);
+  const Results got = by_kernel(setting, student, teacher, labels),
+                exact = exact_rows(setting, student, teacher, labels);
   CAPTURE(student.sizes());
   CAPTURE(setting.temperature);
   // An absolute error in nats: float32's rounding of logarithms and sums near 10.
@@ -85,8 +86,8 @@ TEST_CASE("losses and gradients of the row pass are the formula's, for any width
   at::manual_seed(1);
   for (const std::int64_t width : {2, 7, 257, 1024, 5003}) {
     const at::Tensor student = at::randn({3, width}) * 3, teacher = at::randn({3, width}) * 3;
-    for (const double temperature : {0.5, 1.0, 2.0}) compare({.temperature = temperature}, student, teacher, 1e-5);
-    compare({.temperature = 2, .kl_scale = 0.75, .ce_scale = 0.25, .ce = true}, student, teacher, 1e-5);
+    for (const double temperature : {0.5, 1.0, 2.0}) compare_rows({.temperature = temperature}, student, teacher, 1e-5);
+    compare_rows({.temperature = 2, .kl_scale = 0.75, .ce_scale = 0.25, .ce = true}, student, teacher, 1e-5);
   }
 }
 
@@ -94,8 +95,8 @@ TEST_CASE("the gradient is added to what is there when asked, and rounded once t
   at::manual_seed(2);
   const at::Tensor student = at::randn({4, 96}), teacher = at::randn({4, 96});
   for (const at::ScalarType gradient : kNarrowAndWide) {
-    compare({.accumulate = true, .gradient = gradient}, student, teacher);
-    compare({.ce_scale = 2, .ce = true, .gradient = gradient}, student, teacher);
+    compare_rows({.accumulate = true, .gradient = gradient}, student, teacher);
+    compare_rows({.ce_scale = 2, .ce = true, .gradient = gradient}, student, teacher);
   }
 }
 
@@ -106,7 +107,7 @@ TEST_CASE("the gradient may take the place of the student's logits") {
     const at::Tensor student = at::randn({3, width}), teacher = at::randn({3, width});
     const at::Tensor labels = at::randint(width, {3}, at::kLong);
     const Setting setting{.ce_scale = 0.5, .ce = true};
-    const Results exact = exactly(setting, student, teacher, labels);
+    const Results exact = exact_rows(setting, student, teacher, labels);
     const at::Tensor place = kernels(student).clone();
     kl_rows({.temperature = 1,
              .kl_scale = 1,
@@ -123,13 +124,13 @@ TEST_CASE("the gradient may take the place of the student's logits") {
 
 TEST_CASE("rows that begin anywhere") {
   at::manual_seed(4);
-  compare({.ce = true}, unaligned_randn({3, 64}, at::kFloat), unaligned_randn({3, 64}, at::kFloat));
+  compare_rows({.ce = true}, unaligned_randn({3, 64}, at::kFloat), unaligned_randn({3, 64}, at::kFloat));
 }
 
 TEST_CASE("where student and teacher almost agree the divergence is not rounding noise") {
   at::manual_seed(5);
   const at::Tensor student = at::randn({4, 4096}) * 4, teacher = student + at::randn({4, 4096}) * 1e-2;
-  const Results got = by_kernel({}, student, teacher, {}), exact = exactly({}, student, teacher, {});
+  const Results got = by_kernel({}, student, teacher, {}), exact = exact_rows({}, student, teacher, {});
   CHECK(exact.kl.max().item<double>() < 1e-4);
   // Two float32 logarithms of sums of 4096 terms part by some 1e-7.
   CHECK((got.kl.to(at::kDouble) - exact.kl).abs().max().item<double>() < 3e-7);
@@ -140,7 +141,7 @@ TEST_CASE("offsets of the logits do not matter, however large") {
   // Steps of 2^-6 stay exact in float32 beside 1e5.
   const at::Tensor student = at::randn({3, 500}).mul(64).round().div(64),
                    teacher = at::randn({3, 500}).mul(64).round().div(64);
-  const Results plain = exactly({}, student, teacher, {});
+  const Results plain = exact_rows({}, student, teacher, {});
   const Results moved = by_kernel({}, student + 100000, teacher - 50000, {});
   CHECK((moved.kl.to(at::kDouble) - plain.kl).abs().max().item<double>() < 2e-6);
   CHECK(beyond_rounding(moved.gradient, plain.gradient) < 2e-6);
@@ -151,8 +152,8 @@ TEST_CASE("a maximum that comes late, first or in between gives the same sums") 
   for (const std::int64_t place : {0, 1, 700, 4095}) {
     at::Tensor student = at::randn({2, 4096}), teacher = at::randn({2, 4096});
     student.select(1, place).fill_(20), teacher.select(1, 4095 - place).fill_(15);
-    compare({.ce_scale = 1, .ce = true}, student, teacher, 5e-6);
-    compare({}, teacher, student, 5e-6);
+    compare_rows({.ce_scale = 1, .ce = true}, student, teacher, 5e-6);
+    compare_rows({}, teacher, student, 5e-6);
   }
 }
 
@@ -162,7 +163,7 @@ TEST_CASE("columns that both mask with -inf count nothing, wherever they stand")
     const at::Tensor student = at::randn({2, width}), teacher = at::randn({2, width});
     const at::Tensor masked = at::arange(width).remainder(3).ne(1);
     const at::Tensor a = teacher.masked_fill(masked, -kInfinity), b = student.masked_fill(masked, -kInfinity);
-    compare({}, b, a, 5e-6);
+    compare_rows({}, b, a, 5e-6);
     CHECK(by_kernel({}, b, a, {}).gradient.masked_select(masked).abs().max().item<float>() == 0);
   }
 }
@@ -170,7 +171,7 @@ TEST_CASE("columns that both mask with -inf count nothing, wherever they stand")
 TEST_CASE("what the teacher alone masks costs nothing there, what the student alone masks enormously, never NaN") {
   const at::Tensor some = at::tensor({1.0F, 2.0F, 0.5F, -1.0F}).unsqueeze(0);
   const at::Tensor masked = at::tensor({1.0F, -kInfinity, 0.5F, -1.0F}).unsqueeze(0);
-  compare({}, some, masked, 1e-6);
+  compare_rows({}, some, masked, 1e-6);
   const Results got = by_kernel({}, masked, some, {});
   const double p = at::softmax(some.to(at::kDouble), -1)[0][1].item<double>();
   CHECK(got.kl.item<double>() == doctest::Approx(p * 1e30));
@@ -183,8 +184,8 @@ TEST_CASE("probabilities that vanish, logits at the end of the range, and rows o
   const Results same = by_kernel({}, far, far, {});
   CHECK(same.kl.item<float>() == 0);
   CHECK(same.gradient.abs().max().item<float>() == 0);
-  compare({.temperature = 0.25}, at::tensor({0.0F, -300.0F, 90.0F}).unsqueeze(0),
-          at::tensor({80.0F, -300.0F, 0.0F}).unsqueeze(0), 1e-4);
+  compare_rows({.temperature = 0.25}, at::tensor({0.0F, -300.0F, 90.0F}).unsqueeze(0),
+               at::tensor({80.0F, -300.0F, 0.0F}).unsqueeze(0), 1e-4);
   const Results one = by_kernel({.ce_scale = 1, .ce = true}, at::full({2, 1}, 5.0F), at::full({2, 1}, -9.0F),
                                 at::zeros({2}, at::kLong));
   CHECK(one.kl.abs().max().item<float>() == 0);
@@ -207,14 +208,15 @@ TEST_CASE("the cross entropy's gradient keeps its digits where the student is al
   const at::Tensor labels = at::full({1}, 2, at::kLong);
   const Setting setting{.kl_scale = 0, .ce_scale = 1, .ce = true};
   const double got = by_kernel(setting, student, student, labels).gradient[0][2].item<double>();
-  CHECK(got == doctest::Approx(exactly(setting, student, student, labels).gradient[0][2].item<double>()).epsilon(1e-5));
+  CHECK(got ==
+        doctest::Approx(exact_rows(setting, student, student, labels).gradient[0][2].item<double>()).epsilon(1e-5));
 }
 
 TEST_CASE("without kernels the pass is computed by tensor operations, to the same formula") {
   at::manual_seed(9);
   const at::Tensor student = at::randn({3, 50}), teacher = at::randn({3, 50}), labels = at::randint(50, {3}, at::kLong);
   const Setting setting{.temperature = 2, .kl_scale = 0.5, .ce_scale = 0.25, .ce = true};
-  const Results exact = exactly(setting, student, teacher, labels);
+  const Results exact = exact_rows(setting, student, teacher, labels);
   KlRows call{.temperature = 2,
               .kl_scale = 0.5,
               .ce_scale = 0.25,

@@ -29,11 +29,6 @@ std::vector<at::Tensor> run(const ModelSpec& spec, Compute compute) {
   return results;
 }
 
-double relative(const at::Tensor& got, const at::Tensor& exact) {
-  const at::Tensor right = exact.to(at::kCPU, at::kDouble);
-  return ((got.to(at::kCPU, at::kDouble) - right).norm() / (right.norm() + 1e-30)).item<double>();
-}
-
 }  // namespace
 
 TEST_CASE("models of every family have the hidden states and gradients that LibTorch computes") {
@@ -49,7 +44,7 @@ TEST_CASE("models of every family have the hidden states and gradients that LibT
       const std::vector<at::Tensor> got = run(spec, {dtype, kernels.device()});
       for (std::size_t i = 0; i < got.size(); ++i) {
         REQUIRE(got[i].defined() == exact[i].defined());
-        if (got[i].defined()) CHECK(relative(got[i], exact[i]) < tolerance);
+        if (got[i].defined()) CHECK(relative_norm(got[i], exact[i]) < tolerance);
       }
     }
   }

@@ -21,10 +21,10 @@ struct Case {
 };
 
 // sum, normed, and the gradients of x, branch (or undefined), weight, bias (or undefined)
-using Results = std::vector<at::Tensor>;
+using NormTensors = std::vector<at::Tensor>;
 
-Results differentiated(const at::Tensor& sum, const at::Tensor& normed, const Results& leaves, const at::Tensor& along,
-                       bool use_sum) {
+NormTensors differentiated(const at::Tensor& sum, const at::Tensor& normed, const NormTensors& leaves,
+                           const at::Tensor& along, bool use_sum) {
   at::Tensor loss = (normed.to(at::kDouble) * along).sum();
   if (use_sum) loss = loss + (sum.to(at::kDouble) * along.flip({0})).sum();
   std::vector<at::Tensor> wanted;
@@ -32,14 +32,14 @@ Results differentiated(const at::Tensor& sum, const at::Tensor& normed, const Re
     if (leaf.defined()) wanted.push_back(leaf);
   }
   const auto gradients = torch::autograd::grad({loss}, wanted);
-  Results results{sum.detach(), normed.detach()};
+  NormTensors results{sum.detach(), normed.detach()};
   std::size_t next = 0;
   for (const at::Tensor& leaf : leaves) results.push_back(leaf.defined() ? gradients[next++] : at::Tensor());
   return results;
 }
 
-Results leaves_of(const Case& c, const Results& data, at::ScalarType dtype, at::Device device) {
-  Results leaves;
+NormTensors leaves_of(const Case& c, const NormTensors& data, at::ScalarType dtype, at::Device device) {
+  NormTensors leaves;
   for (const at::Tensor& x : data) {
     leaves.push_back(x.detach().to(device).to(dtype).clone().set_requires_grad(true));
   }
@@ -48,9 +48,9 @@ Results leaves_of(const Case& c, const Results& data, at::ScalarType dtype, at::
   return leaves;
 }
 
-Results by_kernels(const Case& c, const Results& data, const at::Tensor& along) {
+NormTensors by_kernels(const Case& c, const NormTensors& data, const at::Tensor& along) {
   const KernelsOn kernels;
-  const Results leaf = leaves_of(c, data, c.dtype, kernels.device());
+  const NormTensors leaf = leaves_of(c, data, c.dtype, kernels.device());
   NormedSum out;
   if (c.branch) {
     out = c.centred ? add_layer_norm_1p(leaf[0], leaf[1], leaf[2], leaf[3], kEps)
@@ -62,8 +62,8 @@ Results by_kernels(const Case& c, const Results& data, const at::Tensor& along) 
 }
 
 // In float64, of the sum as it is stored.
-Results by_formula(const Case& c, const Results& data, const at::Tensor& along) {
-  const Results leaf = leaves_of(c, data, at::kDouble, at::kCPU);
+NormTensors by_formula(const Case& c, const NormTensors& data, const at::Tensor& along) {
+  const NormTensors leaf = leaves_of(c, data, at::kDouble, at::kCPU);
   at::Tensor sum = leaf[0];
   if (c.branch) {
     const at::Tensor exact = leaf[0] + leaf[1];
@@ -75,12 +75,12 @@ Results by_formula(const Case& c, const Results& data, const at::Tensor& along) 
   return differentiated(sum, normed, leaf, along, c.branch);
 }
 
-void compare(const Case& c) {
+void compare_norm(const Case& c) {
   at::manual_seed(c.rows * 1000 + c.width);
   const auto random = [&](at::IntArrayRef shape) { return at::randn(shape).to(c.dtype); };
-  const Results data{random({c.rows, c.width}), random({c.rows, c.width}), random({c.width}), random({c.width})};
+  const NormTensors data{random({c.rows, c.width}), random({c.rows, c.width}), random({c.width}), random({c.width})};
   const at::Tensor along = at::randn({c.rows, c.width}).to(c.dtype).to(at::kDouble);
-  const Results got = by_kernels(c, data, along), exact = by_formula(c, data, along);
+  const NormTensors got = by_kernels(c, data, along), exact = by_formula(c, data, along);
   CAPTURE(c.centred);
   CAPTURE(c.branch);
   CAPTURE(toString(c.dtype));
@@ -99,16 +99,16 @@ TEST_CASE("norms and their gradients, with and without a residual, are the formu
     for (const bool centred : {false, true}) {
       for (const bool branch : {false, true}) {
         // Not narrower: of two channels the gradient is what is left of numbers that cancel.
-        for (const std::int64_t width : {7, 64, 1000, 4104}) compare({centred, branch, dtype, 5, width});
+        for (const std::int64_t width : {7, 64, 1000, 4104}) compare_norm({centred, branch, dtype, 5, width});
       }
     }
   }
 }
 
 TEST_CASE("sums over more rows than there are groups, and over one") {
-  compare({true, true, at::kFloat, 700, 24});
-  compare({false, false, at::kBFloat16, 600, 16});
-  compare({false, true, at::kFloat, 1, 40});
+  compare_norm({true, true, at::kFloat, 700, 24});
+  compare_norm({false, false, at::kBFloat16, 600, 16});
+  compare_norm({false, true, at::kFloat, 1, 40});
 }
 
 TEST_CASE("rows that begin anywhere, and leading dimensions") {

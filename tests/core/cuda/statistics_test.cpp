@@ -11,7 +11,7 @@ using namespace espalier::test;
 
 namespace {
 
-at::Tensor exactly(const at::Tensor& x) {
+at::Tensor exact_statistics(const at::Tensor& x) {
   const at::Tensor wide = x.to(at::kDouble);
   return at::stack({wide.abs().sum(1), wide.square().sum(1), wide.mean(1), at::var(wide, {1}, 0) * wide.size(1)}, 1);
 }
@@ -24,7 +24,7 @@ TEST_CASE("statistics of channels are those of float64, for any number of tokens
     for (const std::int64_t tokens : {1, 63, 64, 65, 1000}) {
       for (const std::int64_t channels : {1, 7, 64}) {
         const KernelsOn kernels;
-        const at::Tensor x = (at::randn({2, tokens, channels}) + 0.5).to(dtype), exact = exactly(x);
+        const at::Tensor x = (at::randn({2, tokens, channels}) + 0.5).to(dtype), exact = exact_statistics(x);
         const at::Tensor got = channel_statistics(kernels(x)).cpu();
         CAPTURE(tokens);
         CHECK((got.scalar_type() == at::kDouble));
@@ -39,7 +39,7 @@ TEST_CASE("the deviations of channels far from zero do not cancel") {
   at::manual_seed(2);
   const KernelsOn kernels;
   const at::Tensor x = at::randn({1, 500, 8}) + 1000;
-  const at::Tensor got = channel_statistics(kernels(x)).cpu(), exact = exactly(x);
+  const at::Tensor got = channel_statistics(kernels(x)).cpu(), exact = exact_statistics(x);
   // In float32, Σx² − n·mean² would be wrong in its second digit.
   CHECK(at::allclose(got.select(1, 3), exact.select(1, 3), 1e-5, 0));
 }
@@ -56,5 +56,5 @@ TEST_CASE("statistics do not depend on what stands beside a sample") {
 TEST_CASE("without kernels the statistics are float64's") {
   at::manual_seed(4);
   const at::Tensor x = at::randn({2, 100, 5});
-  CHECK(at::allclose(channel_statistics(x), exactly(x), 1e-12, 1e-12));
+  CHECK(at::allclose(channel_statistics(x), exact_statistics(x), 1e-12, 1e-12));
 }

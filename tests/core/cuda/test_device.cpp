@@ -36,6 +36,11 @@ double beyond_rounding(const at::Tensor& got, const at::Tensor& exact) {
   return beyond.max().item<double>() / (right.abs().max().item<double>() + 1e-30);
 }
 
+double relative_norm(const at::Tensor& got, const at::Tensor& exact) {
+  const at::Tensor right = exact.detach().to(at::kCPU, at::kDouble);
+  return ((got.detach().to(at::kCPU, at::kDouble) - right).norm() / (right.norm() + 1e-30)).item<double>();
+}
+
 at::Tensor unaligned_randn(at::IntArrayRef shape, at::ScalarType dtype) {
   const std::int64_t size = c10::multiply_integers(shape);
   return at::randn({size + 1}).to(dtype).narrow(0, 1, size).view(shape);

@@ -30,6 +30,9 @@ inline const std::vector<at::ScalarType> kNarrowAndWide{at::kFloat, at::kBFloat1
 // sums of a few thousand terms of both signs stay below 2e-6.
 double beyond_rounding(const at::Tensor& got, const at::Tensor& exact);
 
+// |got − exact| / |exact|, as norms of the whole tensors.
+double relative_norm(const at::Tensor& got, const at::Tensor& exact);
+
 // Standard normal numbers of that dtype on the CPU, at an address that is a multiple of its size only.
 at::Tensor unaligned_randn(at::IntArrayRef shape, at::ScalarType dtype);
 

@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/data/prepare.hpp"
 #include "tests/core/base/scratch.hpp"
+#include "tests/core/data/all_tokens.hpp"
 #include "tests/core/data/gzip.hpp"
 #include "tests/core/data/token_bytes.hpp"
 
@@ -19,16 +20,10 @@ using espalier::RecipeError;
 using espalier::Scratch;
 using espalier::TokenFile;
 using espalier::write_text;
+using espalier::testing::all_tokens;
+using espalier::testing::Tokens;
 
 namespace {
-
-using Tokens = std::vector<std::int64_t>;
-
-Tokens all(const TokenFile& file) {
-  Tokens tokens(static_cast<std::size_t>(file.size()));
-  file.read(0, file.size(), tokens.data());
-  return tokens;
-}
 
 DataRequest request_of(const Scratch& scratch, const std::vector<std::string>& names) {
   DataRequest request;
@@ -58,7 +53,7 @@ TEST_CASE("bytes are packed with 256 behind each document") {
   CHECK(report.bytes == 5);
   CHECK(report.token_type == "uint16");
   const TokenFile file(scratch / "out/p", "");
-  CHECK(all(file) == Tokens{97, 98, 256, 99, 100, 255, 256});
+  CHECK(all_tokens(file) == Tokens{97, 98, 256, 99, 100, 255, 256});
   CHECK(file.document_ends() == Tokens{3, 7});
   CHECK(file.text_bytes() == 5);
   CHECK(file.max_token() == 256);
@@ -91,7 +86,7 @@ TEST_CASE("the loss is on the completion only, and a mask says so") {
   espalier::testing::write_gzip(scratch / "b.jsonl.gz", "{\"input\": \"g\", \"output\": \"hi\"}\n");
   pack(request_of(scratch, {"a.jsonl", "b.jsonl.gz"}), scratch / "p", 2);
   const TokenFile file(scratch / "p", "");
-  CHECK(all(file) == Tokens{97, 98, 99, 256, 100, 101, 102, 256, 103, 104, 105, 256});
+  CHECK(all_tokens(file) == Tokens{97, 98, 99, 256, 100, 101, 102, 256, 103, 104, 105, 256});
   REQUIRE(file.has_loss_mask());
   std::vector<std::uint8_t> mask(12);
   file.read_mask(0, 12, mask.data());

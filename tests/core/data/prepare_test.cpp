@@ -30,11 +30,11 @@ using espalier::write_text;
 
 namespace {
 
-using Names = std::set<std::string>;
+using Texts = std::set<std::string>;
 
 [[maybe_unused]] const bool kQuiet = (spdlog::set_level(spdlog::level::off), true);
 
-DataRequest request_of(const Scratch& scratch, const std::vector<std::string>& names) {
+DataRequest cached_request(const Scratch& scratch, const std::vector<std::string>& names) {
   DataRequest request;
   for (const std::string& name : names) request.sources.push_back({(scratch / name).string(), std::nullopt, name});
   request.cache = scratch / "cache";
@@ -42,8 +42,8 @@ DataRequest request_of(const Scratch& scratch, const std::vector<std::string>& n
 }
 
 // The documents of a source as text.
-Names texts(const TokenFile& file) {
-  Names texts;
+Texts texts(const TokenFile& file) {
+  Texts texts;
   std::int64_t begin = 0;
   for (const std::int64_t end : file.document_ends()) {
     std::vector<std::int64_t> tokens(static_cast<std::size_t>(end - begin));
@@ -80,7 +80,7 @@ void write_files(const Scratch& scratch, int from, int to) {
 TEST_CASE("text is packed once, and again only when something changed") {
   const Scratch scratch;
   write_files(scratch, 0, 10);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
   const std::string digest = prepare(request, Split::all, 0)[0].tokens.digest();
   const auto first = cache_of(scratch);
   CHECK(packs(scratch) == 1);
@@ -98,7 +98,7 @@ TEST_CASE("text is packed once, and again only when something changed") {
 TEST_CASE("a remembered digest is not believed when the file changed") {
   const Scratch scratch;
   write_files(scratch, 0, 3);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
   const auto before = fs::last_write_time(scratch / "in/d0/0.txt") - std::chrono::hours(1);
   fs::last_write_time(scratch / "in/d0/0.txt", before);
   prepare(request, Split::all, 0);
@@ -110,7 +110,7 @@ TEST_CASE("a remembered digest is not believed when the file changed") {
 TEST_CASE("a damaged pack in the cache is made again") {
   const Scratch scratch;
   write_files(scratch, 0, 10);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
   const TokenFile tokens = prepare(request, Split::all, 0)[0].tokens;
   const std::string digest = tokens.digest();
   fs::resize_file(tokens.path(), 10);
@@ -122,10 +122,10 @@ TEST_CASE("a damaged pack in the cache is made again") {
 TEST_CASE("train and validation are disjoint, complete, and near the fraction") {
   const Scratch scratch;
   write_files(scratch, 0, 300);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
   const TokenFile train = prepare(request, Split::train, 0.2)[0].tokens;
   const TokenFile valid = prepare(request, Split::valid, 0.2)[0].tokens;
-  const Names in_train = texts(train), in_valid = texts(valid);
+  const Texts in_train = texts(train), in_valid = texts(valid);
   CHECK(in_train.size() + in_valid.size() == 300);
   for (const std::string& text : in_valid) CHECK_FALSE(in_train.contains(text));
   CHECK(in_valid.size() > 35);
@@ -138,10 +138,10 @@ TEST_CASE("train and validation are disjoint, complete, and near the fraction") 
 TEST_CASE("a file that is added moves no other across the split") {
   const Scratch scratch;
   write_files(scratch, 0, 100);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
-  const Names before = texts(prepare(request, Split::valid, 0.3)[0].tokens);
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
+  const Texts before = texts(prepare(request, Split::valid, 0.3)[0].tokens);
   write_files(scratch, 100, 200);
-  const Names after = texts(prepare(request, Split::valid, 0.3)[0].tokens);
+  const Texts after = texts(prepare(request, Split::valid, 0.3)[0].tokens);
   CHECK(after.size() > before.size());
   for (const std::string& text : before) CHECK(after.contains(text));
   for (int i = 0; i < 100; ++i) {
@@ -153,9 +153,9 @@ TEST_CASE("a file that is added moves no other across the split") {
 TEST_CASE("a packed prefix is split as the text it was made of") {
   const Scratch scratch;
   write_files(scratch, 0, 100);
-  const DataRequest text = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest text = cached_request(scratch, {"in/**/*.txt"});
   espalier::pack(text, scratch / "packed", 2);
-  CHECK(texts(prepare(request_of(scratch, {"packed"}), Split::valid, 0.3)[0].tokens) ==
+  CHECK(texts(prepare(cached_request(scratch, {"packed"}), Split::valid, 0.3)[0].tokens) ==
         texts(prepare(text, Split::valid, 0.3)[0].tokens));
 }
 
@@ -163,17 +163,17 @@ TEST_CASE("duplicates are dropped across sources in their order") {
   const Scratch scratch;
   write_text(scratch / "a.jsonl", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
   write_text(scratch / "b.jsonl", "{\"text\": \"two\"}\n{\"text\": \"three\"}\n{\"text\": \"three\"}\n");
-  DataRequest request = request_of(scratch, {"a.jsonl", "b.jsonl"});
-  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Names{"two", "three"});
+  DataRequest request = cached_request(scratch, {"a.jsonl", "b.jsonl"});
+  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Texts{"two", "three"});
   request.deduplicate = true;
   for (int i = 0; i < 2; ++i) {  // packed, then from the cache
     const auto sources = prepare(request, Split::all, 0);
-    CHECK(texts(sources[0].tokens) == Names{"one", "two"});
-    CHECK(texts(sources[1].tokens) == Names{"three"});
+    CHECK(texts(sources[0].tokens) == Texts{"one", "two"});
+    CHECK(texts(sources[1].tokens) == Texts{"three"});
     CHECK(sources[1].tokens.document_ends().size() == 1);
   }
   std::swap(request.sources[0], request.sources[1]);
-  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Names{"one"});
+  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Texts{"one"});
   request.sources.push_back(request.sources[1]);
   CHECK_THROWS_WITH_AS(prepare(request, Split::all, 0),
                        "pack a.jsonl: no document is left; got 0 empty and 2 seen before", Error);
@@ -183,18 +183,18 @@ TEST_CASE("token files are used in place, packed ones with duplicates of text dr
   const Scratch scratch;
   espalier::testing::write_pair(scratch / "foreign");
   write_text(scratch / "a.jsonl", "{\"text\": \"one\"}\n{\"text\": \"two\"}\n");
-  espalier::pack(request_of(scratch, {"a.jsonl"}), scratch / "packed", 1);
+  espalier::pack(cached_request(scratch, {"a.jsonl"}), scratch / "packed", 1);
   write_text(scratch / "b.jsonl", "{\"text\": \"two\"}\n");
-  DataRequest request = request_of(scratch, {"b.jsonl", "packed", "foreign", "foreign.bin"});
+  DataRequest request = cached_request(scratch, {"b.jsonl", "packed", "foreign", "foreign.bin"});
   request.sources[0].weight = 2.5;
   const auto all = prepare(request, Split::all, 0);
   CHECK(all[0].weight == 2.5);
   CHECK(all[2].name == "foreign");
   CHECK(all[2].tokens.path() == scratch / "foreign.bin");
-  CHECK(texts(all[1].tokens) == Names{"one", "two"});
+  CHECK(texts(all[1].tokens) == Texts{"one", "two"});
   request.deduplicate = true;
   request.sources.pop_back();
-  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Names{"one"});
+  CHECK(texts(prepare(request, Split::all, 0)[1].tokens) == Texts{"one"});
   request.sources.push_back(request.sources.back());
   CHECK_THROWS_WITH_AS(prepare(request, Split::all, 0), "foreign: no document is left; got 3 seen before", Error);
 }
@@ -203,16 +203,16 @@ TEST_CASE("a source without validation documents is left out, and an empty part 
   const Scratch scratch;
   write_files(scratch, 0, 60);
   write_text(scratch / "alone.txt", "x");
-  CHECK(prepare(request_of(scratch, {"in/**/*.txt", "alone.txt"}), Split::valid, 0.2).size() == 1);
-  CHECK_THROWS_WITH_AS(prepare(request_of(scratch, {"alone.txt"}), Split::valid, 0.2),
+  CHECK(prepare(cached_request(scratch, {"in/**/*.txt", "alone.txt"}), Split::valid, 0.2).size() == 1);
+  CHECK_THROWS_WITH_AS(prepare(cached_request(scratch, {"alone.txt"}), Split::valid, 0.2),
                        "alone.txt: the validation part is empty; got valid_fraction 0.2; expected more documents or a "
                        "larger fraction",
                        Error);
-  CHECK_THROWS_WITH_AS(prepare(request_of(scratch, {"alone.txt"}), Split::train, 0.9999),
+  CHECK_THROWS_WITH_AS(prepare(cached_request(scratch, {"alone.txt"}), Split::train, 0.9999),
                        "alone.txt: nothing is left to train on; got 1 documents, all of them in the validation part; "
                        "expected more documents or a smaller valid_fraction than 0.9999",
                        Error);
-  CHECK_THROWS_WITH_AS(prepare(request_of(scratch, {"alone.txt"}), Split::valid, 0),
+  CHECK_THROWS_WITH_AS(prepare(cached_request(scratch, {"alone.txt"}), Split::valid, 0),
                        "valid_fraction is out of range; got 0; expected above 0 and below 1", RecipeError);
 }
 
@@ -223,7 +223,7 @@ TEST_CASE("a Hugging Face tokenizer packs in parallel and in order") {
   for (int i = 0; i < 3000; ++i)
     lines += "{\"text\": \"" + std::string(static_cast<std::size_t>(i % 11) + 1, 'c') + "\"}\n";
   write_text(scratch / "a.jsonl", lines);
-  DataRequest request = request_of(scratch, {"a.jsonl"});
+  DataRequest request = cached_request(scratch, {"a.jsonl"});
   request.tokenizer = (scratch / "tokenizer").string();
   const TokenFile file = prepare(request, Split::all, 0)[0].tokens;
   REQUIRE(file.document_ends().size() == 3000);
@@ -238,7 +238,7 @@ TEST_CASE("a Hugging Face tokenizer packs in parallel and in order") {
 TEST_CASE("processes that prepare the same data at once all get it") {
   const Scratch scratch;
   write_files(scratch, 0, 200);
-  const DataRequest request = request_of(scratch, {"in/**/*.txt"});
+  const DataRequest request = cached_request(scratch, {"in/**/*.txt"});
   std::vector<pid_t> children;
   for (int i = 0; i < 4; ++i) {
     const pid_t child = fork();

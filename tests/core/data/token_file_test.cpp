@@ -6,6 +6,7 @@
 #include "core/base/error.hpp"
 #include "core/data/tokens.hpp"
 #include "tests/core/base/scratch.hpp"
+#include "tests/core/data/all_tokens.hpp"
 #include "tests/core/data/token_bytes.hpp"
 
 using espalier::Error;
@@ -13,21 +14,11 @@ using espalier::RecipeError;
 using espalier::Scratch;
 using espalier::TokenFile;
 using espalier::write_text;
+using espalier::testing::all_tokens;
 using espalier::testing::little_endian;
 using espalier::testing::megatron_index;
+using espalier::testing::Tokens;
 using espalier::testing::write_pair;
-
-namespace {
-
-using Tokens = std::vector<std::int64_t>;
-
-Tokens all(const TokenFile& file) {
-  Tokens tokens(static_cast<std::size_t>(file.size()));
-  file.read(0, file.size(), tokens.data());
-  return tokens;
-}
-
-}  // namespace
 
 TEST_CASE("a Megatron pair written by hand is read, by prefix, by .bin and by .idx") {
   const Scratch scratch;
@@ -35,7 +26,7 @@ TEST_CASE("a Megatron pair written by hand is read, by prefix, by .bin and by .i
   for (const char* name : {"corpus.v1", "corpus.v1.bin", "corpus.v1.idx"}) {
     CAPTURE(name);
     const TokenFile file(scratch / name, "");
-    CHECK(all(file) == Tokens{10, 11, 12, 20, 21, 30, 40, 41, 42, 43});
+    CHECK(all_tokens(file) == Tokens{10, 11, 12, 20, 21, 30, 40, 41, 42, 43});
     CHECK(file.document_ends() == Tokens{3, 6, 10});
     CHECK(file.path() == scratch / "corpus.v1.bin");
     CHECK(file.max_token() == 43);
@@ -50,7 +41,7 @@ TEST_CASE("every type of Megatron's that can hold tokens is read") {
     CAPTURE(int{code});
     write_text(scratch / "t.bin", bytes);
     write_text(scratch / "t.idx", megatron_index(code, size, {2}, {0, 1}));
-    CHECK(all(TokenFile(scratch / "t", "")) == Tokens{5, 100});
+    CHECK(all_tokens(TokenFile(scratch / "t", "")) == Tokens{5, 100});
   };
   check(1, 1, little_endian<std::uint8_t>({5, 100}));
   check(2, 1, little_endian<std::int8_t>({5, 100}));
@@ -71,7 +62,7 @@ TEST_CASE("a raw .bin is read as the type that is named") {
   const Scratch scratch;
   write_text(scratch / "raw.bin", little_endian<std::int32_t>({1, 70000, 3}));
   const TokenFile file(scratch / "raw.bin", "int32");
-  CHECK(all(file) == Tokens{1, 70000, 3});
+  CHECK(all_tokens(file) == Tokens{1, 70000, 3});
   CHECK(file.document_ends() == Tokens{3});
   CHECK(TokenFile(scratch / "raw.bin", "uint16").size() == 6);
   CHECK(TokenFile(scratch / "raw", "uint8").size() == 12);
@@ -150,13 +141,13 @@ TEST_CASE("a choice of documents reads as if the others were not there") {
   write_text(scratch / "p.mask", std::string("\1\1\1\0\0\0\1\1\0\1", 10));
   const TokenFile file(scratch / "p", "");
   const TokenFile part = file.select({0, 2});
-  CHECK(all(part) == Tokens{10, 11, 12, 40, 41, 42, 43});
+  CHECK(all_tokens(part) == Tokens{10, 11, 12, 40, 41, 42, 43});
   CHECK(part.document_ends() == Tokens{3, 7});
   for (std::int64_t begin = 0; begin <= 7; ++begin) {
     for (std::int64_t end = begin; end <= 7; ++end) {
       Tokens out(static_cast<std::size_t>(end - begin));
       part.read(begin, end, out.data());
-      const Tokens whole = all(part);
+      const Tokens whole = all_tokens(part);
       CHECK(out == Tokens(whole.begin() + begin, whole.begin() + end));
     }
   }
@@ -164,7 +155,7 @@ TEST_CASE("a choice of documents reads as if the others were not there") {
   part.read_mask(0, 7, mask.data());
   CHECK(mask == std::vector<std::uint8_t>{1, 1, 1, 1, 1, 0, 1});
   CHECK(part.record(1).identity == file.record(2).identity);
-  CHECK(all(part.select({1})) == Tokens{40, 41, 42, 43});
+  CHECK(all_tokens(part.select({1})) == Tokens{40, 41, 42, 43});
 }
 
 TEST_CASE("the digest is that of tokens, documents, mask and choice") {

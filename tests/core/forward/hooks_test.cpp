@@ -24,8 +24,6 @@ struct Recorder : Hooks {
   }
 };
 
-at::Tensor tokens() { return at::arange(12).view({2, 6}); }
-
 // Zeroes hidden channels everywhere they enter, and lets norms average over the others.
 struct HiddenMask : Hooks {
   at::Tensor mask;
@@ -39,13 +37,13 @@ struct HiddenMask : Hooks {
 TEST_CASE("taps are called once each, in the order of the computation, with their own width") {
   Model gated(tiny("llama", 1), 1, kFloat32);
   Recorder recorder;
-  (void)hidden_states(gated, tokens(), &recorder);
+  (void)hidden_states(gated, two_of(6), &recorder);
   CHECK(recorder.calls == std::vector<std::string>{"residual -1", "norm_output 0 16", "o_proj_input 0 32", "residual 0",
                                                    "norm_output 0 16", "pre_activation 0 24", "up_output 0 24",
                                                    "fc2_input 0 24", "residual 0"});
   Model plain(tiny("nemotron", 1), 1, kFloat32);
   Recorder ungated;
-  (void)hidden_states(plain, tokens(), &ungated);
+  (void)hidden_states(plain, two_of(6), &ungated);
   CHECK(ungated.calls == std::vector<std::string>{"residual -1", "norm_output 0 16", "o_proj_input 0 32", "residual 0",
                                                   "norm_output 0 16", "up_output 0 24", "pre_activation 0 24",
                                                   "fc2_input 0 24", "residual 0"});
@@ -54,7 +52,7 @@ TEST_CASE("taps are called once each, in the order of the computation, with thei
 TEST_CASE("fc2_input is the activation of what the taps before it saw") {
   Model model(tiny("qwen2", 1), 1, kFloat32);
   Recorder recorder;
-  (void)hidden_states(model, tokens(), &recorder);
+  (void)hidden_states(model, two_of(6), &recorder);
   const at::Tensor gate = recorder.seen[3], up = recorder.seen[4], inner = recorder.seen[5];
   CHECK(difference(at::silu(gate) * up, inner) < 1e-6);
 }
@@ -73,7 +71,7 @@ TEST_CASE("what a tap returns is used instead") {
   for (std::size_t i = 0; i < model.parameters().size(); ++i) {
     if (model.parameters()[i].layer != 1) without.tensors()[next++] = model.tensors()[i];
   }
-  CHECK(difference(hidden_states(model, tokens(), &silence), hidden_states(without, tokens())) < 1e-6);
+  CHECK(difference(hidden_states(model, two_of(6), &silence), hidden_states(without, two_of(6))) < 1e-6);
 }
 
 TEST_CASE("masked hidden channels and norms over the kept ones equal a narrower model, in every family") {
@@ -99,7 +97,7 @@ TEST_CASE("masked hidden channels and norms over the kept ones equal a narrower 
       }
       narrow.tensors()[i] = tensor.contiguous();
     }
-    const at::Tensor masked = hidden_states(wide, tokens(), &hooks), sliced = hidden_states(narrow, tokens());
+    const at::Tensor masked = hidden_states(wide, two_of(6), &hooks), sliced = hidden_states(narrow, two_of(6));
     CHECK(difference(masked.index_select(2, kept), sliced) < 1e-12);
     CHECK(difference(logits(wide.outer(), masked), logits(narrow.outer(), sliced)) < 1e-12);
   }

@@ -20,12 +20,10 @@ const at::Tensor& of(Model& model, Role role, std::int64_t layer) {
   return none;
 }
 
-at::Tensor tokens() { return at::arange(10).view({2, 5}); }
-
 // In float64 throughout; next_token_nll is in float32.
 at::Tensor loss(Model& model) {
-  const at::Tensor all = logits(model.outer(), hidden_states(model, tokens())).narrow(1, 0, 4).flatten(0, 1);
-  return at::cross_entropy_loss(all, tokens().narrow(1, 1, 4).flatten());
+  const at::Tensor all = logits(model.outer(), hidden_states(model, two_of(5))).narrow(1, 0, 4).flatten(0, 1);
+  return at::cross_entropy_loss(all, two_of(5).narrow(1, 1, 4).flatten());
 }
 
 }  // namespace
@@ -94,9 +92,9 @@ TEST_CASE("gradients of the whole model agree with finite differences, in every 
 TEST_CASE("the future does not change the past") {
   for (const std::string& family : families()) {
     Model model(tiny(family), 2, kFloat32);
-    at::Tensor changed = tokens().clone();
+    at::Tensor changed = two_of(5).clone();
     changed.select(1, 4).fill_(30);
-    const at::Tensor before = hidden_states(model, tokens()), after = hidden_states(model, changed);
+    const at::Tensor before = hidden_states(model, two_of(5)), after = hidden_states(model, changed);
     CHECK(difference(before.narrow(1, 0, 4), after.narrow(1, 0, 4)) < 1e-6);
     CHECK(difference(before.select(1, 4), after.select(1, 4)) > 1e-3);
   }

@@ -23,6 +23,9 @@ inline ModelSpec tiny(const std::string& family, std::int64_t layers = 3) {
                         "tiny");
 }
 
+// Two sequences of that many tokens, counted on.
+inline at::Tensor two_of(std::int64_t length) { return at::arange(2 * length).view({2, length}); }
+
 inline double difference(const at::Tensor& a, const at::Tensor& b) {
   return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
 }

@@ -76,7 +76,7 @@ std::vector<espalier::Scores> run(const std::vector<ScoreJob>& jobs) {
   return score(model, jobs, {random_tokens(scratch, "a", 100, 31, 3)}, options_of(5, 8, 2));
 }
 
-constexpr Needs kNorms{Evidence::activations, Tap::norm_output}, kHeads{Evidence::activations, Tap::o_proj_input};
+constexpr Needs kNorms{Evidence::activations, Tap::norm_output}, kHeadInputs{Evidence::activations, Tap::o_proj_input};
 
 }  // namespace
 
@@ -92,7 +92,7 @@ TEST_CASE("an axis that all layers share is seen at every norm, and the finished
 
 TEST_CASE("sites say axis, layer, units and channels, and have seeds of their own") {
   Log log;
-  run({scripted(log, "heads", kHeads), scripted(log, "kv_groups", kHeads)});
+  run({scripted(log, "heads", kHeadInputs), scripted(log, "kv_groups", kHeadInputs)});
   REQUIRE(log.sites.size() == 6);
   std::vector<std::uint64_t> seeds;
   for (const Site& site : log.sites) {
@@ -116,7 +116,7 @@ TEST_CASE("equal jobs are computed once, jobs with other options are not") {
 TEST_CASE("a metric that breaks its contract is named with its plugin") {
   Log log;
   const auto says = [&](const std::function<at::Tensor(const Site&)>& answer, const char* text) {
-    CHECK_THROWS_WITH_AS(run({scripted(log, "heads", kHeads, answer)}), text, espalier::Error);
+    CHECK_THROWS_WITH_AS(run({scripted(log, "heads", kHeadInputs, answer)}), text, espalier::Error);
   };
   says([](const Site&) { return at::Tensor(); },
        "metric 'scripted' (plugin test 1.0): scores of axis 'heads', layer 0 are missing; got no tensor; expected [6]");

@@ -39,15 +39,17 @@ using espalier::plugins::MagnitudeMetric;
 using espalier::plugins::PositionMetric;
 using espalier::plugins::RandomMetric;
 using espalier::testing::job;
+using espalier::testing::kSamples;
+using espalier::testing::kSeq;
 using espalier::testing::near;
 using espalier::testing::options_of;
 using espalier::testing::Pairs;
 using espalier::testing::random_tokens;
+using espalier::testing::samples_of;
 using espalier::testing::Streamed;
 
 namespace {
 
-constexpr std::int64_t kSeq = 9, kSamples = 7;
 const std::vector<Part> kParts = {Part::whole, Part::attention, Part::mlp};
 
 // Five layers of a family; `uneven`: layer 1 without attention, layer 3 without an MLP.
@@ -118,10 +120,6 @@ std::set<std::pair<std::int64_t, Part>> blocks_of(const std::vector<std::int64_t
     if (part != Part::attention) blocks.insert({layer, Part::mlp});
   }
   return blocks;
-}
-
-at::Tensor samples_of(const std::vector<TokenSource>& data) {
-  return espalier::Calibration(data, kSeq, kSamples, options_of(kSamples, kSeq).seed, 31).tokens(0, kSamples);
 }
 
 // Of the predicted tokens that `learnt` (N, T-1) names: mean nll, and mean KL from `whole`.

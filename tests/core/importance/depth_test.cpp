@@ -18,15 +18,16 @@ using espalier::TokenSource;
 using espalier::plugins::BlockInfluence;
 using espalier::plugins::LossDrop;
 using espalier::testing::job;
+using espalier::testing::kSamples;
+using espalier::testing::kSeq;
 using espalier::testing::near;
 using espalier::testing::options_of;
 using espalier::testing::random_tokens;
+using espalier::testing::samples_of;
 using espalier::testing::Streamed;
 using espalier::testing::tiny_model;
 
 namespace {
-
-constexpr std::int64_t kSeq = 9, kSamples = 7;
 
 // Skips one layer, and notes the mean of 1 − cos of all others.
 struct Skipper final : espalier::WalkVisitor {
@@ -46,10 +47,6 @@ double loss_without(Model& model, const at::Tensor& tokens, std::int64_t skip) {
   const espalier::Weights outer = model.outer();
   const at::Tensor hidden = final_norm(model.spec(), outer, walk(model, {tokens}, &skipper)[0], nullptr);
   return next_token_nll(outer, hidden, tokens).to(at::kDouble).mean().item<double>();
-}
-
-at::Tensor samples_of(const std::vector<TokenSource>& data) {
-  return espalier::Calibration(data, kSeq, kSamples, options_of(kSamples, kSeq).seed, 31).tokens(0, kSamples);
 }
 
 }  // namespace

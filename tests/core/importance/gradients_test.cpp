@@ -38,7 +38,7 @@ using espalier::testing::Streamed;
 
 namespace {
 
-constexpr std::int64_t kSeq = 7, kSamples = 5;
+constexpr std::int64_t kGradientSeq = 7, kGradientSamples = 5;
 constexpr Tap kTaps[] = {Tap::norm_output, Tap::pre_activation, Tap::up_output, Tap::fc2_input, Tap::o_proj_input};
 
 const char* axis_at(Tap tap) { return tap == Tap::norm_output ? "hidden" : tap == Tap::o_proj_input ? "heads" : "ffn"; }
@@ -134,9 +134,9 @@ Model wide_model(const ModelSpec& spec) {
 
 // A mask in which sample-sized stretches learn some tokens, and the whole of one window none.
 std::vector<TokenSource> masked_tokens(const Scratch& scratch) {
-  (void)random_tokens(scratch, "m", 5 * kSeq, 31, 3);
+  (void)random_tokens(scratch, "m", 5 * kGradientSeq, 31, 3);
   std::string mask;
-  for (std::int64_t i = 0; i < 5 * kSeq; ++i) mask += static_cast<char>(i / kSeq == 2 ? 0 : i % 3 != 1);
+  for (std::int64_t i = 0; i < 5 * kGradientSeq; ++i) mask += static_cast<char>(i / kGradientSeq == 2 ? 0 : i % 3 != 1);
   espalier::write_text(scratch / "m.mask", mask);
   return {{"m", std::nullopt, espalier::TokenFile(scratch / "m.bin", "uint16")}};
 }
@@ -154,16 +154,16 @@ void check_units(const Album& album, const ModelSpec& spec, bool (*has)(const es
 
 void check_against_autograd(Model& model, const std::vector<TokenSource>& data) {
   const ModelSpec& spec = model.spec();
-  const ScoreOptions options = options_of(kSamples, kSeq, 2);
+  const ScoreOptions options = options_of(kGradientSamples, kGradientSeq, 2);
   const Gradients got(model, data, options);
-  const espalier::Calibration calibration(data, kSeq, kSamples, options.seed, spec.vocab);
+  const espalier::Calibration calibration(data, kGradientSeq, kGradientSamples, options.seed, spec.vocab);
   const at::AutoGradMode with_gradients(true);
   Meddler meddler;
   Features features;
   const auto layers = static_cast<std::int64_t>(spec.layers.size());
   for (std::int64_t l = 0; l < layers; ++l) features[{l, false}] = at::Tensor();
-  const at::Tensor loss =
-      loss_of(model, calibration.tokens(0, kSamples), calibration.learnt(0, kSamples), meddler, &features);
+  const at::Tensor loss = loss_of(model, calibration.tokens(0, kGradientSamples),
+                                  calibration.learnt(0, kGradientSamples), meddler, &features);
   const auto gradient_of = [&](const at::Tensor& x) {
     return torch::autograd::grad({loss}, {x}, {}, /*retain_graph=*/true).front();
   };
@@ -197,7 +197,8 @@ void check_against_autograd(Model& model, const std::vector<TokenSource>& data) 
         CHECK_FALSE(shown->in_grad_mode);
         CHECK_FALSE(shown->inputs.front().requires_grad());
         const at::Tensor input = shown->all(shown->inputs), gradient = shown->all(shown->gradients);
-        CHECK(gradient.sizes() == at::IntArrayRef({kSamples, kSeq, shown->site.units, shown->site.channels}));
+        CHECK(gradient.sizes() ==
+              at::IntArrayRef({kGradientSamples, kGradientSeq, shown->site.units, shown->site.channels}));
         CHECK(same(input.view(passes[occurrence].sizes()), passes[occurrence]));
         CHECK(same(gradient.view(passes[occurrence].sizes()), gradient_of(passes[occurrence])));
       }
@@ -223,7 +224,7 @@ TEST_CASE("only learnt tokens have a loss, and a sample without them has no grad
   const std::vector<TokenSource> data = masked_tokens(scratch);
   Model model = wide_model(espalier::testkit::small_spec("llama"));
   check_against_autograd(model, data);
-  const Gradients got(model, data, options_of(kSamples, kSeq, 5));
+  const Gradients got(model, data, options_of(kGradientSamples, kGradientSeq, 5));
   const Shown& shown = *got.layers.front();
   CHECK((shown.all(shown.gradients, 2).abs().sum(at::IntArrayRef({1, 2})) == 0).sum().item<std::int64_t>() == 1);
 }
@@ -231,12 +232,13 @@ TEST_CASE("only learnt tokens have a loss, and a sample without them has no grad
 TEST_CASE("gradients are what finite differences give") {
   const Scratch scratch;
   const std::vector<TokenSource> data = {random_tokens(scratch, "a", 100, 31, 3)};
-  const ScoreOptions options = options_of(2, kSeq, 1);
+  const ScoreOptions options = options_of(2, kGradientSeq, 1);
   for (const char* family : espalier::testkit::kFamilies) {
     CAPTURE(std::string(family));
     Model model = wide_model(espalier::testkit::small_spec(family));
     const Gradients got(model, data, options);
-    const at::Tensor tokens = espalier::Calibration(data, kSeq, 2, options.seed, model.spec().vocab).tokens(0, 2);
+    const at::Tensor tokens =
+        espalier::Calibration(data, kGradientSeq, 2, options.seed, model.spec().vocab).tokens(0, 2);
     const at::NoGradGuard no_grad;
     const auto loss_with = [&](Tap tap, std::size_t occurrence, std::int64_t index, double by) {
       Meddler meddler;
@@ -265,20 +267,20 @@ TEST_CASE("micro-batches, tiles and streamed layers do not change taylor's score
   std::vector<ScoreJob> jobs = {job<TaylorMetric>("layers", "taylor")};
   for (const char* axis : {"hidden", "ffn", "heads", "kv_groups"}) jobs.push_back(job<TaylorMetric>(axis, "taylor"));
   Model model = espalier::testing::tiny_model();
-  const auto whole = score(model, jobs, data, options_of(10, kSeq, 10));
+  const auto whole = score(model, jobs, data, options_of(10, kGradientSeq, 10));
   const auto check_same = [&](const std::vector<espalier::Scores>& other) {
     for (std::size_t i = 0; i < jobs.size(); ++i) {
       for (std::size_t l = 0; l < whole[i].per_layer.size(); ++l)
         CHECK(near(other[i].per_layer[l], whole[i].per_layer[l], 1e-4));  // float32 through three layers and back
     }
   };
-  check_same(score(model, jobs, data, options_of(10, kSeq, 1)));
-  check_same(score(model, jobs, data, options_of(10, kSeq, 3)));
+  check_same(score(model, jobs, data, options_of(10, kGradientSeq, 1)));
+  check_same(score(model, jobs, data, options_of(10, kGradientSeq, 3)));
   Streamed streamed(model);
-  check_same(score(streamed, jobs, data, options_of(10, kSeq, 3)));
+  check_same(score(streamed, jobs, data, options_of(10, kGradientSeq, 3)));
   CHECK(streamed.fetched == 6);
-  ScoreOptions tiles = options_of(10, kSeq, 2);
-  tiles.tile_bytes = 4 * kSeq * 12 * 4 * 4;  // four samples of three inputs and a gradient
+  ScoreOptions tiles = options_of(10, kGradientSeq, 2);
+  tiles.tile_bytes = 4 * kGradientSeq * 12 * 4 * 4;  // four samples of three inputs and a gradient
   streamed.fetched = 0;
   check_same(score(streamed, jobs, data, tiles));
   CHECK(streamed.fetched == 18);
@@ -288,7 +290,7 @@ TEST_CASE("taylor's scores come from the tap's activation and gradient, for the 
   const Scratch scratch;
   const std::vector<TokenSource> data = {random_tokens(scratch, "a", 100, 31, 3)};
   Model model(espalier::testing::tiny_spec(), 5, {at::kFloat, at::kCPU});
-  const ScoreOptions options = options_of(kSamples, kSeq, 2);
+  const ScoreOptions options = options_of(kGradientSamples, kGradientSeq, 2);
   const Gradients got(model, data, options);
   const auto scores = score(
       model, {job<TaylorMetric>("hidden", "taylor"), job<TaylorMetric>("heads", "taylor", {{"samples", "square"}})},

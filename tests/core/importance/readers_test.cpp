@@ -28,7 +28,7 @@ using espalier::testing::Streamed;
 
 namespace {
 
-constexpr std::int64_t kSeq = 6;
+constexpr std::int64_t kReaderSeq = 6;
 
 Needs with_readers(Tap tap) {
   Needs needs{Evidence::activations, tap};
@@ -109,9 +109,9 @@ TEST_CASE("every place is shown the matrices that read it once, before its first
     CAPTURE(spec.family);
     Model model(spec, 5, {at::kFloat, at::kCPU});
     Albums resident, streamed;
-    collect(model, resident, options_of(5, kSeq, 2));
-    ScoreOptions tiles = options_of(5, kSeq, 1);
-    tiles.tile_bytes = 2 * kSeq * spec.hidden * 4;  // two samples: the places are passed three times
+    collect(model, resident, options_of(5, kReaderSeq, 2));
+    ScoreOptions tiles = options_of(5, kReaderSeq, 1);
+    tiles.tile_bytes = 2 * kReaderSeq * spec.hidden * 4;  // two samples: the places are passed three times
     Streamed source(model);
     collect(source, streamed, tiles);
     for (std::int64_t l = 0; l < static_cast<std::int64_t>(spec.layers.size()); ++l) {
@@ -124,7 +124,7 @@ TEST_CASE("every place is shown the matrices that read it once, before its first
 TEST_CASE("readers of bfloat16 weights are float32") {
   Model model(espalier::testkit::small_spec("nemotron"), 5, {at::kBFloat16, at::kCPU});
   Albums albums;
-  collect(model, albums, options_of(2, kSeq, 1));
+  collect(model, albums, options_of(2, kReaderSeq, 1));
   const at::Tensor& readers = albums.ffn.front()->readers.front();
   CHECK((readers.scalar_type() == at::kFloat));
   CHECK(at::equal(readers[3][0], model.layer(0)[Role::down].detach().select(1, 3).to(at::kFloat)));

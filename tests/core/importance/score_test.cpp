@@ -22,6 +22,7 @@ using espalier::plugins::ActivationMetric;
 using espalier::plugins::MagnitudeMetric;
 using espalier::plugins::RandomMetric;
 using espalier::testing::job;
+using espalier::testing::kSeq;
 using espalier::testing::near;
 using espalier::testing::options_of;
 using espalier::testing::random_tokens;
@@ -30,8 +31,6 @@ using espalier::testing::Streamed;
 using espalier::testing::tiny_model;
 
 namespace {
-
-constexpr std::int64_t kSeq = 9;
 
 // sqrt(Σ_samples mean_t(|x|)²), in float64, of all samples' x (N, T, …).
 at::Tensor l2_of_means(const at::Tensor& x) { return x.to(at::kDouble).abs().mean(1).square().sum(0).sqrt(); }

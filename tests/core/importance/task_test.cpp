@@ -32,7 +32,7 @@ ModelSpec byte_spec(std::size_t layers) {
   return spec;
 }
 
-ScoreOptions options_of(std::int64_t tile_bytes = std::int64_t{1} << 30) {
+ScoreOptions task_options(std::int64_t tile_bytes = std::int64_t{1} << 30) {
   ScoreOptions options;
   options.seed = 11, options.tile_bytes = tile_bytes;
   return options;
@@ -134,7 +134,7 @@ TEST_CASE("task drop is the accuracy that is lost by a model cut by hand, layer 
     const double whole = accuracy({0, 1, 2, 3});
     for (const std::int64_t run : {1, 2}) {
       const ScoreJob asked = drop_job(file, shots, length_normalised, run);
-      const std::vector<double> resident = list_of(score(model, {asked}, {}, options_of())[0]);
+      const std::vector<double> resident = list_of(score(model, {asked}, {}, task_options())[0]);
       REQUIRE(resident.size() == static_cast<std::size_t>(5 - run));
       for (std::int64_t first = 0; first + run <= 4; ++first) {
         std::vector<std::int64_t> left;
@@ -143,7 +143,7 @@ TEST_CASE("task drop is the accuracy that is lost by a model cut by hand, layer 
         }
         CHECK(resident[static_cast<std::size_t>(first)] == doctest::Approx(whole - accuracy(left)).epsilon(1e-6));
       }
-      CHECK(list_of(score(streamed, {asked}, {}, options_of())[0]) == resident);
+      CHECK(list_of(score(streamed, {asked}, {}, task_options())[0]) == resident);
     }
   }
 }
@@ -152,9 +152,9 @@ TEST_CASE("a task that one layer alone solves is lost with that layer, and with 
   const Scratch scratch;
   const espalier::fs::path file = write_planted(scratch);
   Model model = planted_model(5, 3);
-  CHECK(list_of(score(model, {drop_job(file)}, {}, options_of())[0]) == std::vector<double>{0, 0, 0, 1, 0});
-  CHECK(list_of(score(model, {drop_job(file, 0, false, 2)}, {}, options_of())[0]) == std::vector<double>{0, 0, 1, 1});
-  CHECK(list_of(score(model, {drop_job(file, 0, false, 4)}, {}, options_of())[0]) == std::vector<double>{1, 1});
+  CHECK(list_of(score(model, {drop_job(file)}, {}, task_options())[0]) == std::vector<double>{0, 0, 0, 1, 0});
+  CHECK(list_of(score(model, {drop_job(file, 0, false, 2)}, {}, task_options())[0]) == std::vector<double>{0, 0, 1, 1});
+  CHECK(list_of(score(model, {drop_job(file, 0, false, 4)}, {}, task_options())[0]) == std::vector<double>{1, 1});
 }
 
 TEST_CASE("tasks are tried in one walk for all jobs of a file, in tiles where weights are streamed") {
@@ -163,11 +163,11 @@ TEST_CASE("tasks are tried in one walk for all jobs of a file, in tiles where we
   Model model(byte_spec(3), 5, {at::kFloat, at::kCPU});
   Streamed streamed(model);
   const std::vector<Scores> all =
-      score(streamed, {drop_job(file), drop_job(file, 0, true), drop_job(file, 0, false, 2)}, {}, options_of());
+      score(streamed, {drop_job(file), drop_job(file, 0, true), drop_job(file, 0, false, 2)}, {}, task_options());
   CHECK(streamed.fetched == 3);
   CHECK(list_of(all[0]).size() == 3);
   CHECK(list_of(all[2]).size() == 2);
-  const std::vector<Scores> tiled = score(streamed, {drop_job(file)}, {}, options_of(1));
+  const std::vector<Scores> tiled = score(streamed, {drop_job(file)}, {}, task_options(1));
   CHECK(streamed.fetched > 6);
   CHECK(list_of(tiled[0]) == list_of(all[0]));
 }
@@ -176,7 +176,7 @@ TEST_CASE("a task needs no calibration data, and says so in its metadata; a metr
   const Scratch scratch;
   const ScoreJob asked = drop_job(write_planted(scratch));
   CHECK_FALSE(needs_data(asked));
-  CHECK(score_metadata(asked, options_of()).count("samples") == 0);
+  CHECK(score_metadata(asked, task_options()).count("samples") == 0);
   CHECK_THROWS_WITH_AS(
       needs_of(drop_job("")),
       "metric 'task_drop' (plugin importance 9.9) names no task; got ''; expected a file of choice tasks, .jsonl",

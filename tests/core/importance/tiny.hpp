@@ -11,6 +11,7 @@
 
 #include "core/base/files.hpp"
 #include "core/base/random.hpp"
+#include "core/importance/calibration.hpp"
 #include "core/importance/score.hpp"
 #include "tests/core/base/scratch.hpp"
 #include "tests/plugins/options.hpp"
@@ -97,6 +98,14 @@ inline ScoreOptions options_of(std::int64_t samples, std::int64_t seq_length, st
   ScoreOptions options;
   options.samples = samples, options.seq_length = seq_length, options.micro_batch = micro_batch, options.seed = 11;
   return options;
+}
+
+// What tests score on when the numbers do not matter.
+inline constexpr std::int64_t kSeq = 9, kSamples = 7;
+
+// The tokens that options_of(kSamples, kSeq) draws.
+inline at::Tensor samples_of(const std::vector<TokenSource>& data) {
+  return Calibration(data, kSeq, kSamples, options_of(kSamples, kSeq).seed, 31).tokens(0, kSamples);
 }
 
 // Everything that the taps and the layers show, sample by sample; the reference for what scoring sees.

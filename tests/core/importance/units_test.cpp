@@ -15,22 +15,22 @@ using espalier::testing::tiny_spec;
 
 namespace {
 
-const DimProduct kHeads = {Dim::kv_groups, Dim::heads_per_group, Dim::head_dim};
+const DimProduct kHeadChannels = {Dim::kv_groups, Dim::heads_per_group, Dim::head_dim};
 
 }  // namespace
 
 TEST_CASE("an axis is found as a run of factors of a tensor's dimension") {
   const espalier::ModelSpec spec = tiny_spec();
-  const std::optional<Split> heads = split_at(spec, 0, kHeads, {Dim::kv_groups, Dim::heads_per_group});
+  const std::optional<Split> heads = split_at(spec, 0, kHeadChannels, {Dim::kv_groups, Dim::heads_per_group});
   REQUIRE(heads);
   CHECK(heads->outer == 1);
   CHECK(heads->units == 6);
   CHECK(heads->inner == 4);
-  const std::optional<Split> groups = split_at(spec, 0, kHeads, {Dim::kv_groups});
+  const std::optional<Split> groups = split_at(spec, 0, kHeadChannels, {Dim::kv_groups});
   REQUIRE(groups);
   CHECK(groups->units == 2);
   CHECK(groups->channels() == 12);
-  const std::optional<Split> inner = split_at(spec, 0, kHeads, {Dim::heads_per_group});
+  const std::optional<Split> inner = split_at(spec, 0, kHeadChannels, {Dim::heads_per_group});
   REQUIRE(inner);
   CHECK(inner->outer == 2);
   CHECK(inner->units == 3);

@@ -20,6 +20,13 @@ inline nlohmann::json shaped(const Shape& shape) {
           {"vocab_size", shape.vocab},          {"tie_word_embeddings", false}};
 }
 
+// A few units of each size.
+inline nlohmann::json small(const std::string& model_type, std::int64_t layers = 3) {
+  nlohmann::json config = shaped({layers, 8, 4, 2, model_type == "nemotron" ? 8 : 6, 10, 16});
+  config["model_type"] = model_type;
+  return config;
+}
+
 inline nlohmann::json llama31(std::int64_t layers, std::int64_t hidden, std::int64_t ffn) {
   nlohmann::json config = nlohmann::json::parse(R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "attention_bias": false, "mlp_bias": false,

@@ -10,12 +10,6 @@ using namespace espalier::test;
 
 namespace {
 
-nlohmann::json small(const std::string& model_type) {
-  nlohmann::json config = shaped({3, 8, 4, 2, model_type == "nemotron" ? 8 : 6, 10, 16});
-  config["model_type"] = model_type;
-  return config;
-}
-
 std::vector<std::int64_t> windows(const nlohmann::json& config) {
   std::vector<std::int64_t> all;
   for (const LayerSpec& layer : read_spec(config, "c.json").layers) all.push_back(layer.sliding_window);

@@ -17,18 +17,14 @@ std::vector<std::string> names(const ModelSpec& spec) {
   return all;
 }
 
-ModelSpec small(const std::string& model_type) {
-  nlohmann::json config = shaped({1, 8, 4, 2, model_type == "nemotron" ? 8 : 6, 10, 16});
-  config["model_type"] = model_type;
-  return read_spec(config, "config.json");
-}
+ModelSpec one_layer(const std::string& model_type) { return read_spec(small(model_type, 1), "config.json"); }
 
 const std::string kLayer = "model.layers.0.";
 
 }  // namespace
 
 TEST_CASE("a llama has the tensors of a Hugging Face llama, in file order") {
-  CHECK(names(small("llama")) ==
+  CHECK(names(one_layer("llama")) ==
         std::vector<std::string>{
             "model.embed_tokens.weight", kLayer + "input_layernorm.weight", kLayer + "self_attn.q_proj.weight",
             kLayer + "self_attn.k_proj.weight", kLayer + "self_attn.v_proj.weight", kLayer + "self_attn.o_proj.weight",
@@ -37,10 +33,10 @@ TEST_CASE("a llama has the tensors of a Hugging Face llama, in file order") {
 }
 
 TEST_CASE("families add their own tensors") {
-  CHECK(parameters(small("qwen2")).size() == 12 + 3);
-  CHECK(parameters(small("qwen3")).size() == 12 + 2);
-  CHECK(parameters(small("nemotron")).size() == 12 - 1 + 3);  // no gate, a bias for each norm
-  ModelSpec tied = small("llama");
+  CHECK(parameters(one_layer("qwen2")).size() == 12 + 3);
+  CHECK(parameters(one_layer("qwen3")).size() == 12 + 2);
+  CHECK(parameters(one_layer("nemotron")).size() == 12 - 1 + 3);  // no gate, a bias for each norm
+  ModelSpec tied = one_layer("llama");
   tied.tied = true;
   CHECK(parameters(tied).size() == 11);
   tied.qkv_bias = tied.o_bias = tied.mlp_bias = true;
@@ -48,7 +44,7 @@ TEST_CASE("families add their own tensors") {
 }
 
 TEST_CASE("every dimension of a tensor is a product of named dimensions") {
-  for (const Parameter& parameter : parameters(small("qwen2"))) {
+  for (const Parameter& parameter : parameters(one_layer("qwen2"))) {
     if (parameter.role == Role::q) {
       CHECK((parameter.dims ==
              std::vector<DimProduct>{{Dim::kv_groups, Dim::heads_per_group, Dim::head_dim}, {Dim::hidden}}));
@@ -67,7 +63,7 @@ TEST_CASE("every dimension of a tensor is a product of named dimensions") {
 }
 
 TEST_CASE("a layer without attention or MLP has no tensors of it") {
-  ModelSpec spec = small("llama");
+  ModelSpec spec = one_layer("llama");
   spec.layers.push_back(spec.layers[0]);
   spec.layers[0].attention = false;
   spec.layers[1].mlp = false;
@@ -81,7 +77,7 @@ TEST_CASE("a layer without attention or MLP has no tensors of it") {
 }
 
 TEST_CASE("extents of dimensions and taps") {
-  const ModelSpec spec = small("llama");
+  const ModelSpec spec = one_layer("llama");
   CHECK(extent_of(spec, -1, Dim::hidden) == 8);
   CHECK(extent_of(spec, -1, Dim::vocab) == 16);
   CHECK(extent_of(spec, -1, Dim::layers) == 1);
@@ -104,7 +100,7 @@ TEST_CASE("extents of dimensions and taps") {
 TEST_CASE("one tensor that is looked up is that of the whole table, and a missing one is none") {
   for (const char* family : {"llama", "qwen2", "qwen3", "nemotron"}) {
     CAPTURE(family);
-    ModelSpec spec = small(family);
+    ModelSpec spec = one_layer(family);
     spec.layers.push_back(spec.layers.front());
     spec.layers.back().ffn = 5;
     for (const Parameter& expected : parameters(spec)) {
@@ -115,6 +111,6 @@ TEST_CASE("one tensor that is looked up is that of the whole table, and a missin
       CHECK(found->shape == expected.shape);
     }
   }
-  CHECK(!find_parameter(small("nemotron"), Role::gate, 0).has_value());
-  CHECK(!find_parameter(small("llama"), Role::final_norm, 0).has_value());
+  CHECK(!find_parameter(one_layer("nemotron"), Role::gate, 0).has_value());
+  CHECK(!find_parameter(one_layer("llama"), Role::final_norm, 0).has_value());
 }

@@ -10,7 +10,7 @@ using namespace espalier::test;
 
 namespace {
 
-at::Tensor plain(Activation activation, const at::Tensor& x) {
+at::Tensor plain_activation(Activation activation, const at::Tensor& x) {
   return activation == Activation::silu ? x * at::sigmoid(x) : at::relu(x).square();
 }
 
@@ -20,8 +20,8 @@ TEST_CASE("mlp_activation is act(gate)·up, or act alone") {
   at::manual_seed(1);
   for (const Activation activation : {Activation::silu, Activation::relu2}) {
     const at::Tensor gate = at::randn({3, 5, 37}) * 4, up = at::randn({3, 5, 37});
-    CHECK(difference(mlp_activation(activation, gate, up), plain(activation, gate) * up) < 1e-5);
-    CHECK(difference(mlp_activation(activation, gate, {}), plain(activation, gate)) < 1e-5);
+    CHECK(difference(mlp_activation(activation, gate, up), plain_activation(activation, gate) * up) < 1e-5);
+    CHECK(difference(mlp_activation(activation, gate, {}), plain_activation(activation, gate)) < 1e-5);
     const at::Tensor half = gate.to(at::kBFloat16);
     CHECK((mlp_activation(activation, half, half).scalar_type() == at::kBFloat16));
   }
@@ -29,7 +29,7 @@ TEST_CASE("mlp_activation is act(gate)·up, or act alone") {
 
 TEST_CASE("silu is exact to float precision over its whole range") {
   const at::Tensor x = at::linspace(-100, 100, 200001, at::kFloat);
-  const at::Tensor exact = plain(Activation::silu, x.to(at::kDouble));
+  const at::Tensor exact = plain_activation(Activation::silu, x.to(at::kDouble));
   const at::Tensor error = (mlp_activation(Activation::silu, x, {}).to(at::kDouble) - exact).abs();
   CHECK((error / (exact.abs() + 1e-30)).masked_select(x > -80).max().item<double>() < 5e-7);
   CHECK(error.max().item<double>() < 1e-5);
@@ -55,7 +55,7 @@ TEST_CASE("float32 gradients agree with those of plain operations") {
   };
   for (const Activation activation : {Activation::silu, Activation::relu2}) {
     const auto ours = gradients([&](const auto& g, const auto& u) { return mlp_activation(activation, g, u); });
-    const auto same = gradients([&](const auto& g, const auto& u) { return plain(activation, g) * u; });
+    const auto same = gradients([&](const auto& g, const auto& u) { return plain_activation(activation, g) * u; });
     CHECK(difference(ours[0], same[0]) < 5e-6);
     CHECK(difference(ours[1], same[1]) < 5e-6);
   }

@@ -15,7 +15,7 @@ using namespace espalier::test;
 namespace {
 
 // The definition, with keys and values repeated for the heads of a group.
-at::Tensor plain(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
+at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
   const std::int64_t positions = q.size(2), repeat = q.size(1) / k.size(1);
   const at::Tensor keys = k.repeat_interleave(repeat, 1), values = v.repeat_interleave(repeat, 1);
   at::Tensor scores = at::matmul(q, keys.transpose(2, 3)) / std::sqrt(static_cast<double>(q.size(3)));
@@ -42,7 +42,7 @@ TEST_CASE("attention is causal softmax attention with grouped keys") {
   for (const auto& [heads, groups] : {std::pair{4, 4}, std::pair{4, 2}, std::pair{6, 1}}) {
     for (const std::int64_t positions : {1, 2, 31, 130}) {
       const Inputs in = random(heads, groups, positions, 10);
-      CHECK(difference(attention(in.q, in.k, in.v, 0), plain(in.q, in.k, in.v, 0)) < 5e-6);
+      CHECK(difference(attention(in.q, in.k, in.v, 0), plain_attention(in.q, in.k, in.v, 0)) < 5e-6);
     }
   }
 }
@@ -51,7 +51,7 @@ TEST_CASE("a sliding window of w keys counts the query itself") {
   at::manual_seed(2);
   for (const std::int64_t window : {1, 2, 5, 30, 31, 32, 100}) {
     const Inputs in = random(4, 2, 31, 6);
-    CHECK(difference(attention(in.q, in.k, in.v, window), plain(in.q, in.k, in.v, window)) < 5e-6);
+    CHECK(difference(attention(in.q, in.k, in.v, window), plain_attention(in.q, in.k, in.v, window)) < 5e-6);
   }
   const Inputs in = random(2, 2, 9, 4);
   CHECK(difference(attention(in.q, in.k, in.v, 1), in.v) < 1e-6);
@@ -64,7 +64,7 @@ TEST_CASE("queries of the last positions get what they get among all") {
       const Inputs in = random(heads, groups, 31, 6);
       for (const std::int64_t last : {1, 2, 9, 30}) {
         const at::Tensor q = in.q.narrow(2, 31 - last, last);
-        const at::Tensor all = plain(in.q, in.k, in.v, window).narrow(2, 31 - last, last);
+        const at::Tensor all = plain_attention(in.q, in.k, in.v, window).narrow(2, 31 - last, last);
         CHECK(difference(attention(q, in.k, in.v, window), all) < 5e-6);
       }
     }
@@ -81,7 +81,7 @@ TEST_CASE("gradients of attention agree with those of the definition, windowed o
         const at::Tensor y = f(in.q, in.k, in.v, window);
         return torch::autograd::grad({(y * at::randn(y.sizes())).sum()}, {in.q, in.k, in.v});
       };
-      const auto ours = gradients(attention), same = gradients(plain);
+      const auto ours = gradients(attention), same = gradients(plain_attention);
       for (std::size_t i = 0; i < 3; ++i) CHECK(difference(ours[i], same[i]) < 3e-5);
     }
   }
@@ -123,7 +123,7 @@ TEST_CASE("long sequences, windows beyond a tile and any head size agree with th
         return all;
       };
       // Sums of up to 600 float32 products and as many exponentials in another order.
-      const auto ours = gradients(attention), same = gradients(plain);
+      const auto ours = gradients(attention), same = gradients(plain_attention);
       for (std::size_t i = 0; i < ours.size(); ++i) CHECK(difference(ours[i], same[i]) < 5e-5);
     }
   }

@@ -8,7 +8,7 @@ using espalier_test::RecipeFolder;
 
 namespace {
 
-constexpr const char* kBase = R"(name = "base"
+constexpr const char* kBaseFile = R"(name = "base"
 output = "runs/elsewhere"
 seed = 5
 [teacher]
@@ -30,7 +30,7 @@ scheduler = { name = "cosine", peak = 1e-3, warmup_steps = 4 }
 
 TEST_CASE("a recipe replaces its base key by key, and values whole") {
   const RecipeFolder folder;
-  folder.write("base.toml", kBase);
+  folder.write("base.toml", kBaseFile);
   const auto file = folder.write("child.toml", R"(extends = "base.toml"
 [data]
 valid = "v"

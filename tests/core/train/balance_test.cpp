@@ -45,12 +45,12 @@ espalier::Model exact_copy(espalier::Model& model, std::int64_t hidden) {
   return copy;
 }
 
-struct Expected {
+struct FirstStep {
   double logits = 0.0, features = 0.0, total = 0.0, alpha = 0.0, gradient_norm = 0.0;
 };
 
 // The first step by autograd over all logits, in float64: one graph for each micro-batch, gradients summed.
-Expected first_step(BalancedRun& run, std::int64_t micro_batch) {
+FirstStep first_step(BalancedRun& run, std::int64_t micro_batch) {
   espalier::Model student = exact_copy(run.student, 16), teacher = exact_copy(run.teacher, 24);
   student.set_requires_grad(true);
   const espalier::FeatureLoss& loss = *run.job.feature_losses[0].loss;
@@ -58,7 +58,7 @@ Expected first_step(BalancedRun& run, std::int64_t micro_batch) {
       loss.plan(student.spec(), teacher.spec()).parameters[0].to(at::kDouble).requires_grad_()};
   const auto batch = run.data->batch(0, 4);
   const auto all = static_cast<double>(batch.labels.numel());
-  Expected expected;
+  FirstStep expected;
   for (std::int64_t first = 0; first < 4; first += micro_batch) {
     const at::Tensor tokens = batch.tokens.narrow(0, first, micro_batch),
                      labels = batch.labels.narrow(0, first, micro_batch).flatten();
@@ -98,7 +98,7 @@ TEST_CASE("dynamic balance: value, alpha and gradient equal the formula by autog
     CAPTURE(micro_batch);
     BalancedRun run(folder.path() / std::to_string(micro_batch), 1);
     run.job.plan.micro_batch = micro_batch;
-    const Expected expected = first_step(run, micro_batch);
+    const FirstStep expected = first_step(run, micro_batch);
     train(run.job);
     const nlohmann::json line = reference::lines_of(run.job.metrics).at(0);
     // float32 forward and backward against float64

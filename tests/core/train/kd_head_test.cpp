@@ -12,6 +12,7 @@
 
 #include "core/train/micro_batch.hpp"
 #include "espalier/sdk/error.hpp"
+#include "tests/core/train/noise.hpp"
 #include "tests/core/train/reference_losses.hpp"
 
 namespace {
@@ -22,13 +23,10 @@ using espalier::HeadOutput;
 using espalier::HeadWorkspace;
 using espalier::WeightedLoss;
 namespace reference = espalier::reference;
+using reference::distance;
+using reference::noise;
 
 constexpr std::int64_t kRows = 23, kVocab = 37, kStudent = 12, kTeacher = 16;
-
-at::Tensor noise(at::IntArrayRef shape, std::uint64_t seed, at::ScalarType dtype, double scale) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  return (at::randn(shape, generator, at::kDouble) * scale).to(dtype);
-}
 
 HeadInput example(at::ScalarType dtype, bool masked, std::int64_t chunk) {
   HeadInput in;
@@ -80,10 +78,6 @@ Expected full_logits(const HeadInput& in, const std::vector<WeightedLoss>& losse
 }
 
 double loss_of(const HeadOutput& output, std::int64_t i) { return output.losses[i].item<double>(); }
-
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 bool same_bytes(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.is_contiguous() && b.is_contiguous() &&

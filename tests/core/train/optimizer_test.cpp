@@ -4,12 +4,17 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <doctest/doctest.h>
+
+#include "tests/core/train/noise.hpp"
 
 namespace {
 
 using espalier::AdamW;
 using espalier::AdamWOptions;
+using espalier::reference::distance;
+using espalier::reference::noise;
 
 // The update as the paper writes it, in float64.
 struct Textbook {
@@ -26,15 +31,6 @@ struct Textbook {
     weight = weight - lr * m / (v.sqrt() + o.eps);
   }
 };
-
-at::Tensor noise(at::IntArrayRef shape, std::uint64_t seed) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  return at::randn(shape, generator, at::kFloat);
-}
-
-double distance(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 }  // namespace
 

@@ -11,17 +11,14 @@
 
 #include "core/train/kd_head.hpp"
 #include "core/train/micro_batch.hpp"
+#include "tests/core/train/noise.hpp"
 #include "tests/core/train/reference_losses.hpp"
 
 namespace {
 
 using espalier::TruncatedLogits;
 namespace reference = espalier::reference;
-
-at::Tensor noise(at::IntArrayRef shape, std::uint64_t seed, double scale) {
-  auto generator = at::detail::createCPUGenerator(seed);
-  return (at::randn(shape, generator, at::kDouble) * scale).to(at::kFloat);
-}
+using reference::noise;
 
 at::Tensor expanded(const TruncatedLogits& kept, std::int64_t vocab) {
   at::Tensor rows = at::empty({kept.values.size(0), vocab});
@@ -70,7 +67,7 @@ TEST_CASE("a row worked by hand: two of four tokens are kept, the others share a
 
 TEST_CASE("rows made again from the largest logits equal a slow formula, for any k") {
   constexpr std::int64_t kRows = 5, kVocab = 37;
-  const at::Tensor logits = noise({kRows, kVocab}, 3, 4.0);
+  const at::Tensor logits = noise({kRows, kVocab}, 3, at::kFloat, 4.0);
   for (const std::int64_t k : {1, 2, 19, 36}) {
     CAPTURE(k);
     const at::Tensor rows = expanded(espalier::truncate(logits, k, at::kFloat), kVocab);
@@ -86,7 +83,7 @@ TEST_CASE("rows made again from the largest logits equal a slow formula, for any
 
 TEST_CASE("the kept tokens one by one and the rest as one class have the teacher's own probabilities") {
   constexpr std::int64_t kKept = 6, kVocab = 50;
-  const at::Tensor logits = noise({7, kVocab}, 4, 3.0);
+  const at::Tensor logits = noise({7, kVocab}, 4, at::kFloat, 3.0);
   const at::Tensor rows = expanded(espalier::truncate(logits, kKept, at::kFloat), kVocab);
   const auto classes = [&](const at::Tensor& z) {
     const at::Tensor p = at::softmax(z.to(at::kDouble), 1);
@@ -97,7 +94,7 @@ TEST_CASE("the kept tokens one by one and the rest as one class have the teacher
 }
 
 TEST_CASE("less is lost with a larger k, a narrower dtype loses little more, and indices fit the vocabulary") {
-  const at::Tensor logits = noise({64, 300}, 5, 3.0);
+  const at::Tensor logits = noise({64, 300}, 5, at::kFloat, 3.0);
   double before = 1e9;
   for (const std::int64_t k : {1, 4, 16, 64, 299}) {
     const double kl = espalier::lost(logits, espalier::truncate(logits, k, at::kFloat)).kl.mean().item<double>();
@@ -120,10 +117,10 @@ TEST_CASE("the head on what was kept equals the head on the rows made again, for
   std::vector<espalier::WeightedLoss> losses;
   losses.push_back({"kl", 0.75, std::make_unique<reference::Kl>(2.0)});
   losses.push_back({"ce", 0.5, std::make_unique<reference::CrossEntropy>()});
-  const TruncatedLogits kept = espalier::truncate(noise({kRows, kVocab}, 6, 3.0), 5, at::kBFloat16);
+  const TruncatedLogits kept = espalier::truncate(noise({kRows, kVocab}, 6, at::kFloat, 3.0), 5, at::kBFloat16);
   espalier::HeadInput in;
-  in.student_hidden = noise({kRows, kHidden}, 1, 1.0);
-  in.student_weight = noise({kVocab, kHidden}, 2, 0.7);
+  in.student_hidden = noise({kRows, kHidden}, 1, at::kFloat, 1.0);
+  in.student_weight = noise({kVocab, kHidden}, 2, at::kFloat, 0.7);
   in.labels = at::arange(kRows, at::kLong).mul(7).remainder(kVocab);
   in.labels.slice(0, 0, kRows, 3).fill_(-100);
   in.kept = espalier::kept_rows(in.labels);

@@ -7,14 +7,17 @@
 
 #include "plugins/axes/depth.hpp"
 #include "plugins/axes/layers.hpp"
+#include "tests/plugins/axes/scored.hpp"
 #include "tests/plugins/options.hpp"
 
 using espalier::AxisInfo;
 using espalier::LayerSpec;
+using espalier::Lists;
 using espalier::make;
 using espalier::ModelSpec;
 using espalier::Part;
 using espalier::Scores;
+using espalier::scores_of;
 using espalier::TestOptions;
 using espalier::Value;
 using espalier::plugins::AttentionBlocksAxis;
@@ -23,8 +26,6 @@ using espalier::plugins::LayersAxis;
 using espalier::plugins::MlpBlocksAxis;
 
 namespace {
-
-using Lists = std::vector<std::vector<std::int64_t>>;
 
 const TestOptions kUnequal = {{"unequal", Value{true}}};
 const TestOptions kContiguous = {{"contiguous", Value{true}}};
@@ -40,8 +41,6 @@ ModelSpec uneven() {
   for (const std::size_t l : {3, 5}) spec.layers[l].mlp = false;
   return spec;
 }
-
-Scores scores_of(const std::vector<float>& list) { return {{at::tensor(list, at::kFloat)}}; }
 
 }  // namespace
 
@@ -61,7 +60,7 @@ TEST_CASE("the units of an axis of blocks are the layers that have the block") {
 
 TEST_CASE("a dropped block leaves its layer, its sizes and the other block") {
   const auto attention = make<AttentionBlocksAxis>(kUnequal);
-  const auto kept = attention.select(uneven(), scores_of({3, 1, 4, 2}), 2);
+  const auto kept = attention.select(uneven(), scores_of({{3, 1, 4, 2}}), 2);
   CHECK(kept.kept == Lists{{0, 2}});  // the attentions of layers 0 and 3
   ModelSpec expected = uneven();
   expected.layers[2].attention = expected.layers[5].attention = false;
@@ -90,20 +89,20 @@ TEST_CASE("a run goes by the score that it has as a whole, of equal ones the las
   CHECK(layers.describe().one_run);
   CHECK_FALSE(make<LayersAxis>().describe().one_run);
   // Three of six layers go: four runs, not the three lowest single layers and not a sum of anything.
-  CHECK(layers.select(uneven(), scores_of({2, 7, 1, 7}), 3).kept == Lists{{0, 1, 5}});
-  CHECK(layers.select(uneven(), scores_of({1, 7, 2, 7}), 3).kept == Lists{{3, 4, 5}});
-  CHECK(layers.select(uneven(), scores_of({2, 1, 7, 1}), 3).kept == Lists{{0, 1, 2}});
+  CHECK(layers.select(uneven(), scores_of({{2, 7, 1, 7}}), 3).kept == Lists{{0, 1, 5}});
+  CHECK(layers.select(uneven(), scores_of({{1, 7, 2, 7}}), 3).kept == Lists{{3, 4, 5}});
+  CHECK(layers.select(uneven(), scores_of({{2, 1, 7, 1}}), 3).kept == Lists{{0, 1, 2}});
   // One layer: its run is the layer itself.
-  CHECK(layers.select(uneven(), scores_of({2, 7, 1, 7, 9, 3}), 5).kept == Lists{{0, 1, 3, 4, 5}});
-  CHECK(layers.select(uneven(), scores_of({2, 7, 1, 7, 9, 3}), 6).kept == Lists{{0, 1, 2, 3, 4, 5}});
+  CHECK(layers.select(uneven(), scores_of({{2, 7, 1, 7, 9, 3}}), 5).kept == Lists{{0, 1, 3, 4, 5}});
+  CHECK(layers.select(uneven(), scores_of({{2, 7, 1, 7, 9, 3}}), 6).kept == Lists{{0, 1, 2, 3, 4, 5}});
 }
 
 TEST_CASE("scores that are neither of units nor of runs of that length are refused") {
-  CHECK_THROWS_WITH(make<LayersAxis>(kContiguous).select(uneven(), scores_of({2, 7, 1, 7}), 4),
+  CHECK_THROWS_WITH(make<LayersAxis>(kContiguous).select(uneven(), scores_of({{2, 7, 1, 7}}), 4),
                     "scores of axis 'layers' have the wrong shape; got [4]; expected [6]");
-  CHECK_THROWS_WITH(make<LayersAxis>().select(uneven(), scores_of({2, 7, 1, 7}), 3),
+  CHECK_THROWS_WITH(make<LayersAxis>().select(uneven(), scores_of({{2, 7, 1, 7}}), 3),
                     "scores of axis 'layers' have the wrong shape; got [4]; expected [6]");
-  CHECK_THROWS_WITH(make<AttentionBlocksAxis>(kUnequal).select(uneven(), scores_of({2, 7, 1, 7, 1, 2}), 3),
+  CHECK_THROWS_WITH(make<AttentionBlocksAxis>(kUnequal).select(uneven(), scores_of({{2, 7, 1, 7, 1, 2}}), 3),
                     "scores of axis 'attention_blocks' have the wrong shape; got [6]; expected [4]");
 }
 
@@ -114,7 +113,7 @@ TEST_CASE("a model without the block, a keep that is not there and a damaged sel
   CHECK_THROWS_WITH_AS(axis.extent(spec),
                        "axis 'attention_blocks' has nothing to cut; got a model in which no layer has that block",
                        espalier::RecipeError);
-  CHECK_THROWS_WITH(axis.select(uneven(), scores_of({2, 7, 1, 7}), 5),
+  CHECK_THROWS_WITH(axis.select(uneven(), scores_of({{2, 7, 1, 7}}), 5),
                     "keep of axis 'attention_blocks' is not possible; got 5; expected a number from 1 to 4");
   CHECK_THROWS_WITH(axis.shrink(uneven(), {{{1, 4}}}),
                     "selection of axis 'attention_blocks' is damaged; got unit 4 after 1; expected ascending indices "

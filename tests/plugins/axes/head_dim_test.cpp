@@ -16,7 +16,7 @@ namespace {
 
 using List = std::vector<std::int64_t>;
 
-ModelSpec spec_of(std::int64_t head_dim, double partial = 1.0) {
+ModelSpec with_head_dim(std::int64_t head_dim, double partial = 1.0) {
   ModelSpec spec;
   spec.hidden = 6, spec.vocab = 11, spec.rope.partial = partial;
   LayerSpec layer;
@@ -44,26 +44,26 @@ double frequency(const ModelSpec& spec, std::int64_t pair) {
 
 TEST_CASE("the kept pairs are every s-th one, with the s that scores best") {
   // 8 pairs: channel i with channel i + 8.
-  CHECK(kept(spec_of(16), ones_at(16, {0, 1, 2, 3}), 8) == List{0, 1, 2, 3, 8, 9, 10, 11});
-  CHECK(kept(spec_of(16), ones_at(16, {4, 14}), 8) == List{0, 2, 4, 6, 8, 10, 12, 14});
-  CHECK(kept(spec_of(16), ones_at(16, {13}), 4) == List{0, 5, 8, 13});
-  CHECK(kept(spec_of(16), ones_at(16, {15}), 2) == List{0, 8});      // one pair is the first one
-  CHECK(kept(spec_of(16), ones_at(16, {}), 4) == List{0, 1, 8, 9});  // of equal ones the lower channels
-  CHECK(kept(spec_of(16), ones_at(16, {}), 16).size() == 16);
+  CHECK(kept(with_head_dim(16), ones_at(16, {0, 1, 2, 3}), 8) == List{0, 1, 2, 3, 8, 9, 10, 11});
+  CHECK(kept(with_head_dim(16), ones_at(16, {4, 14}), 8) == List{0, 2, 4, 6, 8, 10, 12, 14});
+  CHECK(kept(with_head_dim(16), ones_at(16, {13}), 4) == List{0, 5, 8, 13});
+  CHECK(kept(with_head_dim(16), ones_at(16, {15}), 2) == List{0, 8});      // one pair is the first one
+  CHECK(kept(with_head_dim(16), ones_at(16, {}), 4) == List{0, 1, 8, 9});  // of equal ones the lower channels
+  CHECK(kept(with_head_dim(16), ones_at(16, {}), 16).size() == 16);
 }
 
 TEST_CASE("channels that are not rotated are free, and a half-rotated head may lose either kind") {
   // 2 pairs (0, 2) and (1, 3), then 4 channels that pass.
-  CHECK(kept(spec_of(8, 0.5), ones_at(8, {0, 1, 5, 7}), 6) == List{0, 1, 2, 3, 5, 7});
-  CHECK(kept(spec_of(8, 0.5), ones_at(8, {4, 5, 6, 7}), 6) == List{0, 2, 4, 5, 6, 7});
-  CHECK(kept(spec_of(8, 0.5), ones_at(8, {1, 3}), 4) == List{0, 1, 2, 3});
-  CHECK(kept(spec_of(8, 0.5), ones_at(8, {6}), 2) == List{0, 2});
+  CHECK(kept(with_head_dim(8, 0.5), ones_at(8, {0, 1, 5, 7}), 6) == List{0, 1, 2, 3, 5, 7});
+  CHECK(kept(with_head_dim(8, 0.5), ones_at(8, {4, 5, 6, 7}), 6) == List{0, 2, 4, 5, 6, 7});
+  CHECK(kept(with_head_dim(8, 0.5), ones_at(8, {1, 3}), 4) == List{0, 1, 2, 3});
+  CHECK(kept(with_head_dim(8, 0.5), ones_at(8, {6}), 2) == List{0, 2});
 }
 
 TEST_CASE("the smaller model rotates the kept pairs by their old frequencies") {
   for (const double partial : {1.0, 0.5}) {
     for (const double theta : {1e4, 5e5}) {
-      ModelSpec spec = spec_of(16, partial);
+      ModelSpec spec = with_head_dim(16, partial);
       spec.rope.theta = theta;
       const auto axis = make<HeadDimAxis>();
       const std::int64_t half = partial == 1.0 ? 8 : 4;
@@ -88,7 +88,7 @@ TEST_CASE("the smaller model rotates the kept pairs by their old frequencies") {
 
 TEST_CASE("the share of a head that is rotated gives back the number of channels, also where its double is too small") {
   REQUIRE(static_cast<std::int64_t>(44 * (30.0 / 44)) == 29);
-  ModelSpec spec = spec_of(60, 0.5);
+  ModelSpec spec = with_head_dim(60, 0.5);
   List rotated(30);
   for (std::int64_t i = 0; i < 30; ++i) rotated[static_cast<std::size_t>(i)] = i;
   const auto axis = make<HeadDimAxis>();
@@ -101,7 +101,7 @@ TEST_CASE("the share of a head that is rotated gives back the number of channels
 
 TEST_CASE("the weights make up for the scale of attention") {
   const auto axis = make<HeadDimAxis>();
-  ModelSpec spec = spec_of(16);
+  ModelSpec spec = with_head_dim(16);
   const Selection selection = axis.select(spec, ones_at(16, {}), 4);
   std::vector<Fold> folds = axis.folds(spec, ones_at(16, {}), selection);
   REQUIRE(folds.size() == 8);  // 4 channels in 2 layers
@@ -122,7 +122,7 @@ TEST_CASE("the weights make up for the scale of attention") {
 
 TEST_CASE("what the axis cannot cut exactly is refused") {
   const auto axis = make<HeadDimAxis>();
-  ModelSpec spec = spec_of(16);
+  ModelSpec spec = with_head_dim(16);
   CHECK_THROWS_WITH_AS(axis.select(spec, ones_at(16, {}), 3),
                        "keep of axis 'head_dim' is not possible; got 3; expected a multiple of 2 (nearest: 2 or 4)",
                        RecipeError);
@@ -137,7 +137,7 @@ TEST_CASE("what the axis cannot cut exactly is refused") {
       "axis 'head_dim' does not know how rotary embeddings of this type change; got \"yarn\"; expected "
       "\"default\", \"linear\" or \"llama3\"",
       Error);
-  spec = spec_of(16);
+  spec = with_head_dim(16);
   spec.layers[1].head_dim = 8;
   CHECK_THROWS_WITH_AS(axis.extent(spec),
                        "axis 'head_dim' makes one choice for all layers; got head_dim 16 and 8; expected equal ones",

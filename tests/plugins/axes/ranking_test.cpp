@@ -6,6 +6,7 @@
 
 #include "plugins/axes/ffn.hpp"
 #include "plugins/axes/heads.hpp"
+#include "tests/plugins/axes/scored.hpp"
 #include "tests/plugins/options.hpp"
 
 using namespace espalier;
@@ -13,23 +14,6 @@ using espalier::plugins::FfnAxis;
 using espalier::plugins::HeadsAxis;
 
 namespace {
-
-using Lists = std::vector<std::vector<std::int64_t>>;
-
-ModelSpec spec_of(std::size_t layers) {
-  ModelSpec spec;
-  spec.hidden = 6, spec.vocab = 11;
-  LayerSpec layer;
-  layer.kv_groups = 2, layer.heads_per_group = 3, layer.head_dim = 4, layer.ffn = 5;
-  spec.layers.assign(layers, layer);
-  return spec;
-}
-
-Scores scores_of(const std::vector<std::vector<float>>& lists) {
-  Scores scores;
-  for (const auto& list : lists) scores.per_layer.push_back(at::tensor(list, at::kFloat));
-  return scores;
-}
 
 const TestOptions kSum({{"ranking", text("sum")}});
 const TestOptions kGlobal({{"ranking", text("global")}, {"unequal", {true}}});

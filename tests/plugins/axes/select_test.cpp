@@ -10,39 +10,22 @@
 #include "plugins/axes/hidden.hpp"
 #include "plugins/axes/kv_groups.hpp"
 #include "plugins/axes/layers.hpp"
+#include "tests/plugins/axes/scored.hpp"
 #include "tests/plugins/options.hpp"
 
 using espalier::LayerSpec;
+using espalier::Lists;
 using espalier::make;
 using espalier::ModelSpec;
 using espalier::Scores;
+using espalier::scores_of;
+using espalier::spec_of;
 using espalier::Value;
 using espalier::plugins::FfnAxis;
 using espalier::plugins::HeadsAxis;
 using espalier::plugins::HiddenAxis;
 using espalier::plugins::KvGroupsAxis;
 using espalier::plugins::LayersAxis;
-
-namespace {
-
-using Lists = std::vector<std::vector<std::int64_t>>;
-
-ModelSpec spec_of(std::size_t layers) {
-  ModelSpec spec;
-  spec.hidden = 6, spec.vocab = 11;
-  LayerSpec layer;
-  layer.kv_groups = 2, layer.heads_per_group = 3, layer.head_dim = 4, layer.ffn = 5;
-  spec.layers.assign(layers, layer);
-  return spec;
-}
-
-Scores scores_of(const std::vector<std::vector<float>>& lists) {
-  Scores scores;
-  for (const auto& list : lists) scores.per_layer.push_back(at::tensor(list, at::kFloat));
-  return scores;
-}
-
-}  // namespace
 
 TEST_CASE("the largest scores are kept, in ascending order of their indices") {
   CHECK(make<HiddenAxis>().select(spec_of(2), scores_of({{1, 6, 2, 5, 3, 4}}), 3).kept == Lists{{1, 3, 5}});

@@ -7,6 +7,7 @@
 using espalier::closed_form;
 using espalier::distance;
 using espalier::jsd;
+using espalier::kNoLabels;
 using espalier::make;
 using espalier::TestOptions;
 using espalier::Value;
@@ -15,12 +16,6 @@ using espalier::plugins::JsdLoss;
 using espalier::plugins::KlLoss;
 using espalier::plugins::ReverseKlLoss;
 using espalier::plugins::TvdLoss;
-
-namespace {
-
-const at::Tensor kNoLabels;
-
-}  // namespace
 
 TEST_CASE("jsd at 0 and 1 is forward and reverse KL, and goes there when divided by what vanishes") {
   const at::Tensor teacher = wavy_logits(4, 9, 0.0, at::kDouble), student = wavy_logits(4, 9, 1.0, at::kDouble);

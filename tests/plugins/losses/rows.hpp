@@ -9,6 +9,8 @@
 
 namespace espalier {
 
+inline const at::Tensor kNoLabels;
+
 struct LossAndGradient {
   at::Tensor loss, gradient;  // (rows), (rows, vocab)
 };

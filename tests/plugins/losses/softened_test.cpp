@@ -12,16 +12,11 @@ using espalier::by_autograd;
 using espalier::by_differences;
 using espalier::closed_form;
 using espalier::distance;
+using espalier::kNoLabels;
 using espalier::LossAndGradient;
 using espalier::softened_kinds;
 using espalier::SoftenedKind;
 using espalier::wavy_logits;
-
-namespace {
-
-const at::Tensor kNoLabels;
-
-}  // namespace
 
 TEST_CASE("closed form, autograd, finite differences and another formula agree in float64") {
   for (const SoftenedKind& kind : softened_kinds()) {

@@ -7,6 +7,7 @@
 using espalier::by_autograd;
 using espalier::closed_form;
 using espalier::distance;
+using espalier::kNoLabels;
 using espalier::LossAndGradient;
 using espalier::make;
 using espalier::TestOptions;
@@ -16,12 +17,6 @@ using espalier::Value;
 using espalier::wavy_logits;
 using espalier::plugins::KlLoss;
 using espalier::plugins::TopkKlLoss;
-
-namespace {
-
-const at::Tensor kNoLabels;
-
-}  // namespace
 
 TEST_CASE("topk_kl with k of the vocabulary or more is kl, with either tail") {
   const at::Tensor teacher = wavy_logits(6, 11, 0.0, at::kDouble), student = wavy_logits(6, 11, 1.0, at::kDouble);
