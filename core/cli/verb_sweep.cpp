@@ -21,10 +21,10 @@ struct LoadedSweep {
   Compute compute;
 };
 
-// A dry run counts, and needs a GPU for nothing but to measure throughput on it.
+// The runs compute; this process counts, and needs a GPU for nothing but to measure throughput on it.
 Compute compute_of(const CommandLine& line, const SweepRecipe& recipe) {
   const bool measures = recipe.sweep.match && bound_of(recipe.sweep.match->budget, {}).is_measured();
-  if (line.device() == "cuda" && line.has("dry-run") && !measures) return {at::kBFloat16, at::kCUDA};
+  if (line.device() == "cuda" && !measures) return {at::kBFloat16, at::kCUDA};
   return open_device(line.device());
 }
 

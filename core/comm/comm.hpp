@@ -27,7 +27,8 @@ class Comm {
   virtual std::int64_t size() const = 0;
 
   // all (size × n) float32 or bfloat16 on every rank → own (n): the sum over ranks of part `rank`. `own` may be that
-  // part of `all`; the other parts of `all` hold anything afterwards.
+  // part of `all`; the other parts of `all` hold anything afterwards. Sums of bfloat16 are rounded once on the CPU; on
+  // GPUs NCCL may round on the way.
   virtual void reduce_scatter(const at::Tensor& all, at::Tensor& own) = 0;
   // own (n) of any dtype → all (size × n): the parts in rank order. `own` may be its place in `all`.
   virtual void all_gather(const at::Tensor& own, at::Tensor& all) = 0;

@@ -2,6 +2,7 @@
 #include "core/cuda/recording.hpp"
 
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -13,6 +14,7 @@ class Graph final : public Recording {
   Graph(at::Device device, const std::function<void()>& work) : device_(device) {
     const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index());
     c10::cuda::getCurrentCUDAStream(device.index()).synchronize();  // nothing else may be under way
+    c10::cuda::CUDACachingAllocator::emptyCache();  // a recording cannot take what plain passes have left
     const c10::cuda::CUDAStreamGuard guard(stream);
     // Other threads may go on: what watches the ranks, and the one that runs backward passes.
     graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);

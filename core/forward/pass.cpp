@@ -25,6 +25,7 @@ class RecentTables {
     });
     if (found != recent_.end()) return found->rotary;
     if (recent_.size() == kMost) recent_.pop_front();
+    const c10::InferenceMode plain(false);  // a tensor of an evaluation may serve a training after it
     recent_.push_back(
         {rope, head_dim, positions, compute, rotary_table(rope, head_dim, positions, compute.dtype, compute.device)});
     return recent_.back().rotary;

@@ -10,13 +10,14 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "core/ops/cpu_attention.hpp"
@@ -45,14 +46,21 @@ class RecentBiases {
     });
     if (found != recent_.end()) return found->bias;
     if (recent_.size() == kMost) recent_.pop_front();
-    const at::NoGradGuard no_grad;
-    const at::Tensor hidden = window_mask(positions, positions, window, like.device()).logical_not();
-    at::Tensor bias = at::zeros({positions, positions}, like.options().requires_grad(false));
-    recent_.push_back({window, bias.masked_fill_(hidden, -std::numeric_limits<double>::infinity())});
+    recent_.push_back({window, made(positions, window, like)});
     return recent_.back().bias;
   }
 
  private:
+  // Rows begin at whole 32 bytes: else the kernel takes a copy of its own in every layer. A tensor of an evaluation may
+  // serve a training after it.
+  static at::Tensor made(std::int64_t positions, std::int64_t window, const at::Tensor& like) {
+    const c10::InferenceMode plain(false);
+    const at::NoGradGuard no_grad;
+    const at::Tensor hidden = at::full({positions, (positions + 15) / 16 * 16},
+                                       -std::numeric_limits<double>::infinity(), like.options().requires_grad(false));
+    return (hidden.triu(1) + hidden.tril(-window)).narrow(1, 0, positions);
+  }
+
   static constexpr std::size_t kMost = 4;  // two models, in training and in evaluation
   struct Entry {
     std::int64_t window;

@@ -11,18 +11,16 @@ using arithmetic::AdamWArrays;
 using arithmetic::AdamWNumbers;
 using arithmetic::Bf16;
 
-// Each form is a loop of its own, so that the compiler sees which arrays there are.
+// The two forms with float32 gradients are loops of their own, in which the compiler sees which arrays there are.
 template <class M>
 struct UpdateElements {
   static ESPALIER_BODY void run(AdamWArrays<M> arrays, std::int64_t begin, std::int64_t end, AdamWNumbers numbers) {
-    AdamWArrays<M> form = arrays;
-    if (arrays.narrow_gradient != nullptr) {
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
-    } else if (form.narrow_gradient = nullptr; arrays.rest != nullptr) {
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
+    if (arrays.narrow_gradient != nullptr || arrays.rest != nullptr) {
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(arrays, i, numbers);
     } else {
-      form.weight = nullptr, form.rest = nullptr;
-      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(form, i, numbers);
+      const AdamWArrays<M> whole{arrays.master, nullptr,      nullptr,      arrays.gradient,
+                                 nullptr,       arrays.first, arrays.second};
+      for (std::int64_t i = begin; i < end; ++i) arithmetic::adamw_element(whole, i, numbers);
     }
   }
 };

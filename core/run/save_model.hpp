@@ -6,10 +6,9 @@
 #include <vector>
 
 #include "core/checkpoint/checkpoint.hpp"
+#include "core/checkpoint/layout.hpp"
 
 namespace espalier {
-
-inline constexpr const char* kProvenanceFile = "espalier.json";
 
 // What a checkpoint folder is written with, besides its tensors.
 struct SaveRequest {

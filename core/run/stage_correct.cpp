@@ -5,6 +5,7 @@
 #include "core/run/save_model.hpp"
 #include "core/run/stages.hpp"
 #include "core/run/training.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 
@@ -49,6 +50,7 @@ std::string correct_inputs(Run& run) {
 }
 
 std::string run_correct(Run& run) {
+  if (run.recipe().correct) check_training_memory(run, run.teacher_spec(), "correct");
   Model model = starting_point(run);
   if (run.recipe().correct) {
     // A loss against a teacher compares with the model before correction.

@@ -3,6 +3,7 @@
 #include "core/run/stages.hpp"
 #include "core/run/teacher_cache.hpp"
 #include "core/run/training.hpp"
+#include "core/run/training_memory.hpp"
 
 namespace espalier {
 
@@ -15,6 +16,8 @@ std::string distill_inputs(Run& run) {
 }
 
 std::string run_distill(Run& run) {
+  const Checkpoint& shape = run.recipe().prune.empty() ? run.teacher() : run.student();
+  check_training_memory(run, shape.spec(), "distill");
   Model student = starting_student(run);
   const TrainBlock& block = *run.recipe().distill;
   const Teaching teaching = open_teaching(run, block);

@@ -13,9 +13,6 @@
 namespace espalier {
 namespace {
 
-// An H100's and H200's. With fewer the flash kernels need less.
-constexpr std::int64_t kMultiprocessors = 132;
-
 // On a GPU: workspaces of cuBLAS, 32 MiB for each stream that multiplies, and kernels as they are first used. And what
 // the allocator cannot give because it lies in pieces.
 constexpr std::int64_t kLibraries = std::int64_t{256} << 20, kContext = std::int64_t{512} << 20;
@@ -126,11 +123,12 @@ std::map<std::string, TrainShape> training_shapes(const Run& run, const ModelSpe
   return shapes;
 }
 
-void check_training_memory(const Run& run, const ModelSpec& student) {
+void check_training_memory(Run& run, const ModelSpec& student, const std::string& table) {
   Diagnostics diagnostics;
   const std::int64_t limit = available_bytes(run.compute().device);
-  for (const auto& [table, shape] : training_shapes(run, student, run.compute())) {
-    check(table == "correct" ? *run.recipe().correct : *run.recipe().distill, table, shape, limit, diagnostics);
+  for (const auto& [name, shape] : training_shapes(run, student, run.compute())) {
+    if (table.empty() ? run.ledger().knows(name) : name != table) continue;
+    check(name == "correct" ? *run.recipe().correct : *run.recipe().distill, name, shape, limit, diagnostics);
   }
   diagnostics.throw_if_any();
 }

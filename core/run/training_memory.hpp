@@ -24,8 +24,9 @@ bool needs_teacher(const Run& run, const TrainBlock& block);  // does a loss com
 // What each table's step needs where it computes as `compute` says, by the table's name.
 std::map<std::string, TrainShape> training_shapes(const Run& run, const ModelSpec& student, Compute compute);
 
-// Throws RecipeError at micro_batch, with the largest that would do, when a step cannot fit the device of the run.
-void check_training_memory(const Run& run, const ModelSpec& student);
+// Throws RecipeError at micro_batch, with the largest that would do, when a step cannot fit what is free of the run's
+// device now. Of one table; "": of those whose stage has never ended. Stages ask again before they load anything.
+void check_training_memory(Run& run, const ModelSpec& student, const std::string& table = "");
 
 // For `espalier plan`: in float32 on the CPU, in bfloat16 on a GPU.
 std::string training_memory_lines(const Run& run, const ModelSpec& student);

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <sstream>
+#include <string_view>
 
 #include "core/base/error.hpp"
 
@@ -18,7 +19,7 @@ namespace espalier {
 namespace {
 
 // Between fork and exec: only calls that are safe in a child of a process with threads.
-[[noreturn]] void become(char* const* arguments, int output, pid_t parent) {
+[[noreturn]] void become(char* const* arguments, char* const* environment, int output, pid_t parent) {
   // A group of its own: Ctrl-C on the terminal reaches the sweep alone, which tells its runs once.
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -28,8 +29,15 @@ namespace {
   ::dup2(output, STDERR_FILENO);
   const int nothing = ::open("/dev/null", O_RDONLY);
   if (nothing >= 0) ::dup2(nothing, STDIN_FILENO);
-  ::execv("/proc/self/exe", arguments);
+  ::execve("/proc/self/exe", arguments, environment);
   ::_exit(127);
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
 }
 
 std::string why(int status, const std::string& output) {
@@ -45,6 +53,16 @@ std::string why(int status, const std::string& output) {
 
 }  // namespace
 
+std::vector<std::string> environment_with(const std::string& variable) {
+  std::vector<std::string> all;
+  const std::string name = variable.substr(0, variable.find('=') + 1);
+  for (char** entry = ::environ; *entry != nullptr; ++entry) {
+    if (name.empty() || !std::string_view(*entry).starts_with(name)) all.emplace_back(*entry);
+  }
+  if (!variable.empty()) all.push_back(variable);
+  return all;
+}
+
 std::string last_error(const std::string& output) {
   std::istringstream lines(output);
   std::string line, error;
@@ -54,19 +72,19 @@ std::string last_error(const std::string& output) {
   return error.starts_with("error: ") ? error.substr(7) : error;
 }
 
-Child::Child(const std::vector<std::string>& arguments, const fs::path& output) : output_(output) {
+Child::Child(const std::vector<std::string>& arguments, const fs::path& output, const std::string& variable)
+    : output_(output) {
   std::error_code error;
   fs::create_directories(output.parent_path(), error);
   const int descriptor = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor < 0) fail("{}: cannot write; got {}", output.string(), std::strerror(errno));
   std::vector<std::string> words = {"espalier"};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
+  std::vector<std::string> variables = environment_with(variable);
+  const std::vector<char*> word_pointers = pointers_to(words), variable_pointers = pointers_to(variables);
   const pid_t parent = ::getpid();
   process_ = ::fork();
-  if (process_ == 0) become(pointers.data(), descriptor, parent);
+  if (process_ == 0) become(word_pointers.data(), variable_pointers.data(), descriptor, parent);
   const int reason = errno;
   ::close(descriptor);
   if (process_ < 0) fail("cannot start a run; got {}", std::strerror(reason));

@@ -20,9 +20,9 @@ struct Ended {
 
 class Child {
  public:
-  // Starts this program with `arguments`; what it says goes to `output`, which is written anew. The child is told to
-  // stop when this process dies, however it dies.
-  Child(const std::vector<std::string>& arguments, const fs::path& output);
+  // Starts this program with `arguments`; what it says goes to `output`, which is written anew. `variable`, NAME=value,
+  // is put into its environment unless it is "". The child is told to stop when this process dies, however it dies.
+  Child(const std::vector<std::string>& arguments, const fs::path& output, const std::string& variable = "");
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
   ~Child();  // stops it and waits
@@ -37,6 +37,9 @@ class Child {
   bool stopped_ = false;
   std::optional<Ended> ended_;
 };
+
+// This process's environment, with `variable` instead of what it has of that name; "": as it is.
+std::vector<std::string> environment_with(const std::string& variable);
 
 // The last error that a program's output tells of, in one line; "" when it tells of none.
 std::string last_error(const std::string& output);

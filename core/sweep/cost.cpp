@@ -73,6 +73,7 @@ class Prediction {
     shape.head_chunk = rows_of_logits(teacher_.vocab, run_.compute().device);
     shape.dtype_bytes = element_;
     shape.recompute = Recompute::layers;
+    if (run_.compute().device.is_cuda()) shape.multiprocessors = kMultiprocessors;
     const TrainMemory memory = train_memory(shape);
     if (back) return memory.student + memory.activations + memory.working + memory.head;
     const std::int64_t rows = shape.micro_batch * shape.seq_length;
@@ -83,6 +84,9 @@ class Prediction {
     if (recipe_.data.valid.empty() && recipe_.data.valid_fraction <= 0) return;
     cost_.counts_eval = recipe_.eval.windows > 0;
     const std::int64_t length = recipe_.eval.seq_length;
+    const at::Device device = run_.compute().device;
+    cost_.memory = std::max(cost_.memory, count(teacher_, element_, 1).bytes +
+                                              2 * 4 * rows_of_logits(teacher_.vocab, device) * teacher_.vocab);
     const double each = forward(teacher_, length) + (recipe_.distill ? 2.0 : 1.0) * forward(student_, length);
     cost_.eval_flops = as_real(recipe_.eval.windows * length) * each;
   }
@@ -100,11 +104,14 @@ std::string pace_key(at::Device device, int threads) {
 
 fs::path pace_path(const Sweep& sweep) { return RunFiles{sweep.runs.front().recipe.output}.cache() / "pace.json"; }
 
-// The kind of device that a finished run was evaluated on, and so trained on: "cpu", "cuda".
+// The kind of device that a finished run was evaluated on, and so trained on: "cpu", "cuda"; "": unknown.
 std::string kind_of_device(const RunFiles& files) {
-  const nlohmann::json eval = read_json(files.eval());
-  const std::string device = eval.value("protocol", nlohmann::json::object()).value("device", "");
-  return device.substr(0, device.find(':'));
+  try {
+    const std::string device = read_json(files.eval()).at("protocol").at("device").get<std::string>();
+    return device.substr(0, device.find(':'));
+  } catch (const std::exception&) {  // a file that another run could not write
+    return "";
+  }
 }
 
 std::optional<double> pace_of_runs(const Sweep& sweep, const std::vector<RunCost>& costs, at::Device device) {

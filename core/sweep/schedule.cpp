@@ -9,18 +9,32 @@
 
 namespace espalier {
 
-std::optional<std::size_t> next_run(const std::vector<RunStatus>& status, const std::vector<std::int64_t>& memory,
-                                    const std::vector<std::size_t>& order, const Capacity& capacity) {
-  std::int64_t running = 0, used = 0;
+std::optional<Placed> next_run(const std::vector<RunStatus>& status, const std::vector<std::int64_t>& memory,
+                               const std::vector<std::size_t>& order, const Capacity& capacity) {
+  struct Device {
+    std::size_t index;
+    std::int64_t running = 0, used = 0;
+  };
+  std::vector<Device> devices;
+  for (std::size_t i = 0; i < capacity.memory.size(); ++i) devices.push_back({i});
+  std::int64_t running = 0;
   for (std::size_t i = 0; i < status.size(); ++i) {
     if (status[i].state != RunState::running) continue;
     ++running;
-    used += memory[i];
+    ++devices[status[i].device].running;
+    devices[status[i].device].used += memory[i];
   }
   if (running >= capacity.jobs) return std::nullopt;
-  for (const std::size_t run : order) {
-    if (status[run].state != RunState::pending) continue;
-    if (running == 0 || used + memory[run] <= capacity.memory) return run;
+  std::stable_sort(devices.begin(), devices.end(),
+                   [](const Device& a, const Device& b) { return a.running < b.running; });
+  const auto largest = std::max_element(capacity.memory.begin(), capacity.memory.end());
+  for (const Device& device : devices) {
+    for (const std::size_t run : order) {
+      if (status[run].state != RunState::pending) continue;
+      const std::int64_t all = capacity.memory[device.index];
+      const bool alone = device.running == 0 && memory[run] > *largest && all == *largest;
+      if (alone || device.used + memory[run] <= all) return Placed{run, device.index};
+    }
   }
   return std::nullopt;
 }

@@ -12,14 +12,20 @@
 namespace espalier {
 
 struct Capacity {
-  std::int64_t jobs = 1;    // runs at once
-  std::int64_t memory = 0;  // bytes that they may need together
+  std::int64_t jobs = 1;             // runs at once
+  std::vector<std::int64_t> memory;  // bytes of each device that runs on it may need together; the CPU is one device
 };
 
-// The run to start now: of those that wait, in `order`, the first whose memory fits beside those that run. A run that
-// is larger than all memory runs alone. Nothing: one must end first, or none waits.
-std::optional<std::size_t> next_run(const std::vector<RunStatus>& status, const std::vector<std::int64_t>& memory,
-                                    const std::vector<std::size_t>& order, const Capacity& capacity);
+struct Placed {
+  std::size_t run = 0, device = 0;
+  bool operator==(const Placed&) const = default;
+};
+
+// The run to start now, and where: on the device with the fewest runs at work the first of those that wait, in `order`,
+// whose memory fits beside them; else on the next device. A run that is larger than any device's memory has the largest
+// one for itself. Nothing: one must end first, or none waits.
+std::optional<Placed> next_run(const std::vector<RunStatus>& status, const std::vector<std::int64_t>& memory,
+                               const std::vector<std::size_t>& order, const Capacity& capacity);
 
 // All arms with one seed before the next seed: what arms share is made first, and a sweep that is stopped early has
 // compared every arm.

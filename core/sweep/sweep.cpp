@@ -8,16 +8,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
+#include <sstream>
 #include <thread>
 
 #include "core/base/error.hpp"
 #include "core/base/interrupt.hpp"
 #include "core/base/log.hpp"
 #include "core/base/strings.hpp"
-#include "core/run/device.hpp"
+#include "core/run/gpu_memory.hpp"
 #include "core/run/lock.hpp"
 #include "core/run/run_files.hpp"
 #include "core/sweep/child.hpp"
@@ -32,6 +34,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kShareOfFree = 0.8;
+constexpr const char* kVisibleGpus = "CUDA_VISIBLE_DEVICES";
 
 std::vector<RunCost> costs_of(const Sweep& sweep, const Registry& registry, Compute compute) {
   std::vector<RunCost> costs;
@@ -39,8 +42,22 @@ std::vector<RunCost> costs_of(const Sweep& sweep, const Registry& registry, Comp
   return costs;
 }
 
-// What --memory allows; refused when a run alone needs more.
-std::int64_t memory_for(const Sweep& sweep, const std::vector<RunCost>& costs, const SweepOptions& options) {
+// The GPU as this machine numbers it: a run sees that one alone.
+std::string visible_gpu(std::size_t device) {
+  const char* variable = std::getenv(kVisibleGpus);
+  std::istringstream visible(variable == nullptr ? "" : variable);
+  std::string name;
+  for (std::size_t i = 0; i <= device; ++i) {
+    if (!std::getline(visible >> std::ws, name, ',')) return std::to_string(device);
+  }
+  return name;
+}
+
+// What --memory allows on each device; refused when a run alone needs more.
+std::vector<std::int64_t> memory_for(const Sweep& sweep, const std::vector<RunCost>& costs,
+                                     const SweepOptions& options) {
+  std::vector<std::int64_t> shares =
+      options.compute.device.is_cpu() ? std::vector{available_memory_bytes()} : free_bytes_of_gpus();
   const auto largest = std::max_element(costs.begin(), costs.end(),
                                         [](const RunCost& a, const RunCost& b) { return a.memory < b.memory; });
   const auto text = [](std::int64_t bytes) { return human_bytes(static_cast<double>(bytes)); };
@@ -50,14 +67,13 @@ std::int64_t memory_for(const Sweep& sweep, const std::vector<RunCost>& costs, c
       reject("--memory: too little for the run {}; got {}; expected at least {}", name, text(*options.memory),
              text(largest->memory));
     }
-    return *options.memory;
+    return std::vector<std::int64_t>(shares.size(), *options.memory);
   }
-  const at::Device device = options.compute.device;
-  const std::int64_t unused = device.is_cpu() ? available_memory_bytes() : free_device_bytes(device);
-  const auto share = static_cast<std::int64_t>(kShareOfFree * static_cast<double>(unused));
-  if (largest->memory > share)
-    spdlog::warn("the run {} may need {}, and {} are free", name, text(largest->memory), text(share));
-  return share;
+  for (std::int64_t& bytes : shares) bytes = static_cast<std::int64_t>(kShareOfFree * static_cast<double>(bytes));
+  const std::int64_t most = *std::max_element(shares.begin(), shares.end());
+  if (largest->memory > most)
+    spdlog::warn("the run {} may need {}, and {} are free", name, text(largest->memory), text(most));
+  return shares;
 }
 
 // Is another process at work in the folder? A run whose sweep was killed takes a moment to save what it must.
@@ -122,26 +138,29 @@ class Runner {
 
   void start_what_fits() {
     std::vector<std::size_t> order = order_;
-    while (const std::optional<std::size_t> next = next_run(result_.status, memory_, order, capacity_)) {
-      if (is_busy(files(*next).root)) {
-        if (!told_) spdlog::info("{}: another process is at work there; waiting", files(*next).root.string());
+    while (const std::optional<Placed> next = next_run(result_.status, memory_, order, capacity_)) {
+      const fs::path folder = files(next->run).root;
+      if (is_busy(folder)) {
+        if (!told_) spdlog::info("{}: another process is at work there; waiting", folder.string());
         told_ = true;
-        order.erase(std::find(order.begin(), order.end(), *next));
+        order.erase(std::find(order.begin(), order.end(), next->run));
       } else {
-        start(*next);
+        start(next->run, next->device);
       }
     }
   }
 
-  void start(std::size_t run) {
+  void start(std::size_t run, std::size_t device) {
     const Clock::time_point began = Clock::now();
-    result_.status[run] = {RunState::running, ""};
+    result_.status[run] = {RunState::running, "", device};
     ++result_.started;
     try {
       write_text(files(run).recipe(), resolved_recipe(sweep_.runs[run].recipe, registry_));
       const std::vector<std::string> arguments = {
           "run", files(run).recipe().string(), "--threads", std::to_string(threads_), "--device", options_.device};
-      work_[run] = {std::make_unique<Child>(arguments, output(run)), began};
+      const bool many = capacity_.memory.size() > 1;
+      const std::string gpu = many ? fmt::format("{}={}", kVisibleGpus, visible_gpu(device)) : "";
+      work_[run] = {std::make_unique<Child>(arguments, output(run), gpu), began};
       save();
     } catch (const Error& error) {
       work_.erase(run);

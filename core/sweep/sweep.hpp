@@ -11,10 +11,10 @@
 namespace espalier {
 
 struct SweepOptions {
-  std::int64_t jobs = 1;               // runs at once
-  std::optional<std::int64_t> memory;  // bytes of the device that they may need together; absent: 80 % of what is free
-  std::int64_t threads = 0;            // of each run; 0: what was recorded, else the cores shared among the jobs
-  std::string device = "cpu";          // what runs are told
+  std::int64_t jobs = 1;                  // runs at once
+  std::optional<std::int64_t> memory;     // bytes of a device for the runs on it; absent: 80 % of what is free there
+  std::int64_t threads = 0;               // of each run; 0: what was recorded, else the cores shared among the jobs
+  std::string device = "cpu";             // what runs are told
   Compute compute{at::kFloat, at::kCPU};  // what that is here
 };
 

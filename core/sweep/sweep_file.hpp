@@ -13,7 +13,8 @@ enum class RunState { pending, running, done, failed };
 
 struct RunStatus {
   RunState state = RunState::pending;
-  std::string error;  // of a failed run, one line
+  std::string error;       // of a failed run, one line
+  std::size_t device = 0;  // of a running one: which of this machine's GPUs
 };
 
 std::string name_of(RunState state);

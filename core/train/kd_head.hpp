@@ -37,10 +37,10 @@ struct HeadWorkspace {
 };
 
 // Runs the losses over chunks of rows, with the gradient taken in the same sweep; where the device has a kernel for it,
-// mixes of forward KL and cross entropy in one pass. Adds the weight's gradient to
-// `weight_gradient` (vocab, Hs) float32. Logits, losses and gradients are float32 whatever the inputs are (float64 when
-// the student is float64). The teacher's logits are computed only when a loss needs them.
-// Throws Error when student and teacher have different vocabularies.
+// mixes of forward KL and cross entropy in one pass. Adds the weight's gradient to `weight_gradient` (vocab, Hs)
+// float32. Logits, losses and gradients are float32 whatever the inputs are (float64 when the student is float64). The
+// teacher's logits are computed only when a loss needs them. Throws Error when student and teacher have different
+// vocabularies.
 HeadOutput distillation_head(const HeadInput& input, const std::vector<WeightedLoss>& losses,
                              at::Tensor& weight_gradient, HeadWorkspace* workspace = nullptr);
 

@@ -28,11 +28,11 @@ bool is_masked(const TrainShape& shape, const LayerSpec& layer) {
 
 Kept kept_of_attention(const TrainShape& shape, const LayerSpec& layer, bool cheap) {
   const ModelSpec& spec = shape.student;
-  const std::int64_t q = layer.heads() * layer.head_dim;
-  const std::int64_t kv = is_masked(shape, layer) ? q : layer.kv_groups * layer.head_dim;
+  const std::int64_t q = layer.heads() * layer.head_dim, group = layer.kv_groups * layer.head_dim;
+  const std::int64_t kv = is_masked(shape, layer) ? q : group;
   // The stream, its norm, q and k after rotation, v, the heads' results.
   Kept kept{spec.hidden * (cheap ? 1 : 2) + 2 * q + 2 * kv, 1 + layer.heads()};
-  if (spec.qk_norm) kept.elements += q + kv, kept.numbers += layer.heads() + layer.kv_groups;
+  if (spec.qk_norm) kept.elements += q + group, kept.numbers += layer.heads() + layer.kv_groups;
   return kept;
 }
 
@@ -53,10 +53,9 @@ std::int64_t layer_bytes(const TrainShape& shape, const LayerSpec& layer, Recomp
   return bytes;
 }
 
-// The gradient of a layer's largest matrix, before it is added to the others.
-std::int64_t largest_matrix(const ModelSpec& spec, const LayerSpec& layer) {
-  const std::int64_t mlp = layer.mlp ? layer.ffn : 0, attention = layer.attention ? layer.heads() * layer.head_dim : 0;
-  return spec.hidden * std::max(mlp, attention);
+// Elements of the MLP's matrices together.
+std::int64_t mlp_matrices(const ModelSpec& spec, const LayerSpec& layer) {
+  return layer.mlp ? (spec.gated ? 3 : 2) * spec.hidden * layer.ffn : 0;
 }
 
 std::int64_t rounded_up(std::int64_t number, std::int64_t unit) { return (number + unit - 1) / unit * unit; }
@@ -85,18 +84,22 @@ std::int64_t backward_peak(const TrainShape& shape, std::int64_t kept) {
     peak = std::max(peak, kept + (2 * rows * spec.hidden + elements) * element + bytes);
   };
   for (auto layer = spec.layers.rbegin(); layer != spec.layers.rend(); ++layer) {
-    const std::int64_t matrix = largest_matrix(spec, *layer);
     if (whole) kept += rows * layer_bytes(shape, *layer, Recompute::none);
     if (layer->mlp) {
-      moment(rows * layer->ffn + matrix, 0);
+      // A matrix has its gradient until that is added to the others; a layer or a part that is made again has those of
+      // all its matrices until its end.
+      const std::int64_t down = spec.hidden * layer->ffn;
+      moment(rows * layer->ffn + down, 0);
       // At the activation: gradients of what goes in and of what comes out, which was let go before, or made again.
-      moment(rows * ((spec.gated ? 3 : 2) + (cheap ? 1 : -1)) * layer->ffn, 0);
+      moment(rows * ((spec.gated ? 3 : 2) + (cheap ? 1 : -1)) * layer->ffn + (cheap || whole ? down : 0), 0);
       kept -= rows * bytes_of(kept_of_mlp(spec, *layer, cheap), element);
     }
     if (layer->attention) {
       const std::int64_t q = layer->heads() * layer->head_dim, kv = layer->kv_groups * layer->head_dim;
-      moment(rows * q + matrix, 0);
-      moment(rows * (2 * q + 2 * kv), shape.multiprocessors > 0 ? attention_bytes(shape, *layer) : 0);
+      const std::int64_t before = whole ? mlp_matrices(spec, *layer) : 0, o = spec.hidden * q;
+      moment(rows * q + before + o, 0);
+      moment(rows * (2 * q + 2 * kv) + before + (whole ? o : 0),
+             shape.multiprocessors > 0 ? attention_bytes(shape, *layer) : 0);
       kept -= rows * bytes_of(kept_of_attention(shape, *layer, cheap), element);
     }
     if (whole) kept -= rows * spec.hidden * element;  // where the layer began
@@ -144,12 +147,15 @@ TrainMemory train_memory(const TrainShape& shape) {
   const std::int64_t tokens = shape.sequences * shape.seq_length * kTokenBytes;  // of a step, on the device
   const std::int64_t theirs = asks ? rows * shape.teacher->hidden * element : 0;
   const std::int64_t at_head = theirs + rows * student.hidden * element + tokens;
-  const std::int64_t back = backward_peak(shape, in_layers) - memory.activations + tokens;
+  // The head's states and their gradient stay to the end.
+  const std::int64_t back =
+      backward_peak(shape, in_layers) + rows * student.hidden * element - memory.activations + tokens;
   // While the teacher runs, nothing of the student is kept yet, but the step's tokens and the next one's.
   const std::int64_t teacher_pass = asks && shape.teacher_runs ? forward_bytes(*shape.teacher, rows, element) : 0;
-  // A recorded pass keeps its memory for itself.
+  // A recorded pass keeps its memory, with its inputs and results, for itself.
   const std::int64_t at_teacher = teacher_pass + 2 * tokens - memory.activations;
-  memory.working = shape.recorded ? std::max(at_head, back) + teacher_pass : std::max({at_head, back, at_teacher});
+  memory.working =
+      shape.recorded ? std::max(at_head, back) + teacher_pass + theirs : std::max({at_head, back, at_teacher});
   return memory;
 }
 

@@ -10,6 +10,8 @@
 
 namespace espalier {
 
+constexpr std::int64_t kMultiprocessors = 132;  // of an H100 and H200: with fewer the flash kernels need less
+
 struct TrainShape {
   ModelSpec student;
   std::optional<ModelSpec> teacher;  // whose weights are in memory; nothing: no loss asks it
@@ -18,7 +20,7 @@ struct TrainShape {
   std::int64_t head_chunk = 0;  // rows of logits at a time
   // Of a logit's gradient, in all its forms: as the losses give it, as products take it.
   std::int64_t head_gradient_bytes = 4;
-  std::int64_t loss_rows = 0;       // rows of logits that a loss makes matrices of its own for; 0: none does
+  std::int64_t loss_rows = 0;       // rows of logits that a loss makes matrices of its own for; 0: that is not counted
   std::int64_t sequences = 0;       // of a step, on this rank
   std::int64_t dtype_bytes = 4;     // of weights and activations
   std::int64_t moment_bytes = 4;    // of each of the optimizer's two

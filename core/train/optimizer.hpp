@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AdamW over all parameters in two fused calls, with gradients in one flat buffer. With several ranks each keeps the
-// state of its part of the buffer and updates that alone (ZeRO stage 1, arXiv 1910.02054, section 5.1).
+// AdamW over all parameters, with gradients in flat buffers. With several ranks each keeps the state of its part of the
+// buffers and updates that alone (ZeRO stage 1, arXiv 1910.02054, section 5.1).
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ struct AdamWOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
   double weight_decay = 0.1;            // of tensors with two or more dimensions; norms and biases do not decay
   at::ScalarType moments = at::kFloat;  // or bfloat16: half the memory, and what a step adds is rounded
-  // Of bfloat16 parameters; or bfloat16: half the memory, and a sum over passes is rounded after each. Of those in
-  // `float_gradients` float32 all the same.
+  // Of bfloat16 parameters: float32, or bfloat16, half the memory, where a sum over passes is rounded after each. Those
+  // of the parameters in `float_gradients` are float32 in any case.
   at::ScalarType gradients = at::kFloat;
   std::vector<std::size_t> float_gradients = {};
 };
@@ -28,7 +28,7 @@ struct AdamWOptions {
 // for each dtype, so that zeroing, their norm and their exchange are one operation each. Parameters are float32 or
 // bfloat16; those of bfloat16 have 16 more bits here, together a float32, which is what is trained and saved. With
 // several ranks the parameters move into flat buffers too, and begin as rank 0 has them. Collective then: construction,
-// reduce_gradients, step, restored and whole_weight.
+// begin_with, reduce_gradients, step, restored and whole_weight.
 class AdamW {
  public:
   AdamW(std::vector<at::Tensor> parameters, const AdamWOptions& options, Comm& comm = alone());

@@ -186,8 +186,8 @@ TEST_CASE("ranks train what one rank trains, to the rounding of the sum's order,
     const auto own = fmt::format("one{}", ranks().rank());
     const auto one = trained(folder / own, 6, alone(), dtypes);
     const auto many = trained(folder / "many", 6, ranks(), dtypes);
-    // Weights are about 0.25 and move by up to 0.03; bfloat16 has a spacing of 0.001 there. Where gradients are summed in
-    // it, one near 0 may have the other sign, and AdamW then steps the other way: that shows in few weights.
+    // Weights are about 0.25 and move by up to 0.03; bfloat16 has a spacing of 0.001 there. Where gradients are summed
+    // in it, one near 0 may have the other sign, and AdamW then steps the other way: that shows in few weights.
     const bool rounded = dtypes.gradients == at::kBFloat16;
     CHECK(largest_difference(one, many) < (rounded ? 3e-2 : narrow ? 4e-3 : 2e-5));
     CHECK(mean_difference(one, many) < (rounded ? 3e-4 : narrow ? 1e-4 : 1e-7));
