@@ -16,6 +16,9 @@ namespace {
 
 double as_real(std::int64_t number) { return static_cast<double>(number); }
 
+constexpr std::int64_t kEvalTokens = 4096;  // of a pass, about (core/eval/evaluate.hpp)
+constexpr std::int64_t kLogit = 4;          // bytes
+
 class Prediction {
  public:
   Prediction(const Recipe& recipe, const Registry& registry, Compute compute)
@@ -80,13 +83,19 @@ class Prediction {
     return memory.student + (data ? forward_bytes(teacher_, rows, element_) : 0);
   }
 
+  // The teacher with a pass, and logits with what their softmax needs.
+  std::int64_t evaluation_memory(std::int64_t length) const {
+    const std::int64_t tokens = std::max<std::int64_t>(kEvalTokens / length, 1) * length;
+    const std::int64_t rows = std::min(tokens, rows_of_logits(teacher_.vocab, run_.compute().device));
+    return count(teacher_, element_, 1).bytes + forward_bytes(teacher_, tokens, element_) +
+           2 * kLogit * rows * teacher_.vocab;
+  }
+
   void evaluate() {
     if (recipe_.data.valid.empty() && recipe_.data.valid_fraction <= 0) return;
     cost_.counts_eval = recipe_.eval.windows > 0;
     const std::int64_t length = recipe_.eval.seq_length;
-    const at::Device device = run_.compute().device;
-    cost_.memory = std::max(cost_.memory, count(teacher_, element_, 1).bytes +
-                                              2 * 4 * rows_of_logits(teacher_.vocab, device) * teacher_.vocab);
+    cost_.memory = std::max(cost_.memory, evaluation_memory(length));
     const double each = forward(teacher_, length) + (recipe_.distill ? 2.0 : 1.0) * forward(student_, length);
     cost_.eval_flops = as_real(recipe_.eval.windows * length) * each;
   }

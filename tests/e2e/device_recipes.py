@@ -123,6 +123,14 @@ def distill(size, steps, losses, more=""):
         "distill", size, steps, losses, f'teacher = "runs/teacher"\n{more}')
 
 
+def sweep(size):
+    """Two sizes, as fast as each other within any measurement's reach."""
+    arms = "".join(f'[[sweep.arm]]\nname = "{name}"\nprune = [ {{ axis = "ffn", keep = {keep}, metric = {{ name = "random" }} }} ]\n'
+                   for name, keep in (("more", size.keep_ffn), ("less", size.keep_ffn // 2)))
+    return 'schema = 1\n[teacher]\npath = "runs/teacher"\n' + data(size) + training("distill", size, 2, '{ name = "kl" }') + (
+        '[sweep]\nseeds = [1, 2]\nmatch = { by = "throughput", tolerance = 0.95 }\n' + arms)
+
+
 def all_scores(size):
     """Every way of collecting evidence; nothing is cut."""
     layers = [prune("layers", size.layers, metric) for metric in ('name = "block_influence"', 'name = "loss_drop"', 'name = "task_drop", file = "words.jsonl"')]

@@ -267,6 +267,23 @@ class Device(Workspace):
                 with self.subTest(name):
                     self.assert_close(ours[name], theirs[name], self.bounds.values * (3 if name == "grad_norm" else 1), name)
 
+    def test_a_sweep_runs_on_the_device_and_counts_what_is_there(self):
+        (self.root / "sweep.toml").write_text(recipes.sweep(self.size))
+        self.on_device("sweep", "sweep.toml", "--jobs", "2", output="swept")
+        runs = json.loads((self.root / "swept/sweep.json").read_text())["runs"]
+        self.assertEqual([run["state"] for run in runs], ["done"] * 4)
+        where = {json.loads(path.read_text())["protocol"]["device"] for path in (self.root / "swept").glob("*/eval.json")}
+        self.assertEqual(where, {"cuda:0" if self.gpu else "cpu"})
+        again = self.on_device("sweep", "sweep.toml", "--dry-run", output="swept").stdout
+        self.assertIn("4 of 4 runs are done", again)
+        self.assertIn("at the pace of runs that were timed", again)
+        if self.gpu:  # what another device has done is neither done here, nor its pace
+            here = self.on_host("sweep", "sweep.toml", "--dry-run", output="swept").stdout
+            self.assertIn("0 of 4 runs are done", here)
+            self.assertIn("nothing was timed", here)
+            little = self.run_program("sweep", "sweep.toml", *self.where(), "--memory", "1MB", "--set", "output=swept", expect=2)
+            self.assertIn("--memory: too little", little.stderr)
+
     def test_models_are_compared_and_timed(self):
         found = json.loads(self.on_device("compare", "first/student/export", "runs/teacher/export", "--data", "valid.bin", "--token-type", "uint16",
                                           "--seq-length", str(self.size.length), "--speed", "--prompt-tokens", "16", "--new-tokens", "4",
