@@ -2,12 +2,14 @@
 #include "core/run/training_memory.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "core/base/memory.hpp"
 #include "core/base/strings.hpp"
 #include "core/run/device.hpp"
+#include "core/train/feature_terms.hpp"
 #include "core/train/kd_head.hpp"
 
 namespace espalier {
@@ -27,10 +29,24 @@ void head_of(const Run& run, const TrainBlock& block, Compute compute, TrainShap
     Loss loss = run.registry().loss(*entry.loss, run.host());
     if (loss.on_logits) losses.push_back({entry.loss->name, entry.weight, std::move(loss.on_logits)});
   }
+  if (losses.empty()) return;
   shape.head_chunk = default_head_chunk(shape.student.vocab, compute.device);
   const bool fused = compute.device.is_cuda() && FusedLosses(losses).all();
   shape.head_gradient_bytes = fused ? narrow : narrow < 4 ? 4 + narrow : 4;
   if (compute.device.is_cuda() && !fused) shape.loss_rows = loss_rows(shape.student.vocab, compute.device);
+}
+
+void features_of(const Run& run, const TrainBlock& block, TrainShape& shape) {
+  std::set<Feature> states;
+  for (const LossBlock& entry : block.losses) {
+    const Loss loss = run.registry().loss(*entry.loss, run.host());
+    if (!loss.on_features || !shape.teacher) continue;
+    const FeaturePlan plan = checked_plan(entry.loss->name, *loss.on_features, shape.student, *shape.teacher);
+    shape.feature_pairs += static_cast<std::int64_t>(plan.pairs.size());
+    for (const FeaturePair& pair : plan.pairs) states.insert(pair.teacher);
+    for (const at::Tensor& parameter : plan.parameters) shape.loss_parameters += parameter.numel();
+  }
+  shape.teacher_states = static_cast<std::int64_t>(states.size());
 }
 
 TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& student,
@@ -42,6 +58,7 @@ TrainShape shape_of(const Run& run, const TrainBlock& block, const ModelSpec& st
   shape.seq_length = block.seq_length;
   shape.sequences = block.global_batch / run.comm().size();
   head_of(run, block, compute, shape);
+  features_of(run, block, shape);
   shape.dtype_bytes = static_cast<std::int64_t>(c10::elementSize(compute.dtype));
   shape.moment_bytes = static_cast<std::int64_t>(c10::elementSize(moments_of(block)));
   if (compute.dtype == at::kBFloat16)

@@ -107,6 +107,16 @@ std::int64_t backward_peak(const TrainShape& shape, std::int64_t kept) {
   return std::max(peak, kept + (rows + spec.vocab) * spec.hidden * element);  // the embedding's own
 }
 
+// What compared pairs of states keep for their backward pass, a difference, and where it is projected the student's
+// state in float32; and what the last of them needs on its way: both states in float32, and squares of theirs.
+std::int64_t pairs_bytes(const TrainShape& shape) {
+  if (shape.feature_pairs == 0) return 0;
+  const std::int64_t ours = shape.student.hidden, theirs = shape.teacher->hidden;
+  const std::int64_t copied = shape.loss_parameters > 0 && shape.dtype_bytes < kWide ? ours : 0;
+  const std::int64_t way = (shape.dtype_bytes < kWide ? ours + theirs : 0) + theirs;
+  return shape.micro_batch * shape.seq_length * (shape.feature_pairs * (theirs + copied) + way) * kWide;
+}
+
 }  // namespace
 
 std::int64_t forward_bytes(const ModelSpec& spec, std::int64_t rows, std::int64_t element) {
@@ -130,6 +140,9 @@ TrainMemory train_memory(const TrainShape& shape) {
       parameters * shape.gradient_bytes + student.vocab * student.hidden * (kWide - shape.gradient_bytes);
   memory.optimizer = parameters * (2 * shape.moment_bytes + (kWide - element)) / shape.ranks;
   if (shape.teacher) memory.teacher = count(*shape.teacher, element, 1).bytes;
+  memory.student += shape.loss_parameters * kWide;
+  memory.gradients += shape.loss_parameters * kWide;
+  memory.optimizer += shape.loss_parameters * 2 * shape.moment_bytes / shape.ranks;
 
   bool masked = false;
   for (const LayerSpec& layer : student.layers) {
@@ -145,17 +158,20 @@ TrainMemory train_memory(const TrainShape& shape) {
   memory.head = chunk * (student.vocab * (kWide * (asks ? 2 : 1) + shape.head_gradient_bytes) + kWide) +
                 std::min(chunk, shape.loss_rows) * student.vocab * kWide * kLossTemporaries;
   const std::int64_t tokens = shape.sequences * shape.seq_length * kTokenBytes;  // of a step, on the device
-  const std::int64_t theirs = asks ? rows * shape.teacher->hidden * element : 0;
-  const std::int64_t at_head = theirs + rows * student.hidden * element + tokens;
-  // The head's states and their gradient stay to the end.
+  const std::int64_t states = rows * student.hidden * element;
+  const std::int64_t theirs = asks ? rows * shape.teacher->hidden * element : 0,
+                     features = shape.teacher_states * theirs;
+  const std::int64_t at_head = theirs + features + states + tokens;
+  const std::int64_t at_features = pairs_bytes(shape) + features + states + tokens;
+  // The head's states and their gradient stay to the end; those of features wait for their layers.
   const std::int64_t back =
-      backward_peak(shape, in_layers) + rows * student.hidden * element - memory.activations + tokens;
+      backward_peak(shape, in_layers) + (1 + shape.feature_pairs) * states + features - memory.activations + tokens;
   // While the teacher runs, nothing of the student is kept yet, but the step's tokens and the next one's.
   const std::int64_t teacher_pass = asks && shape.teacher_runs ? forward_bytes(*shape.teacher, rows, element) : 0;
   // A recorded pass keeps its memory, with its inputs and results, for itself.
-  const std::int64_t at_teacher = teacher_pass + 2 * tokens - memory.activations;
-  memory.working =
-      shape.recorded ? std::max(at_head, back) + teacher_pass + theirs : std::max({at_head, back, at_teacher});
+  const std::int64_t at_teacher = teacher_pass + features + 2 * tokens - memory.activations;
+  const std::int64_t at_student = std::max({at_head, at_features, back});
+  memory.working = shape.recorded ? at_student + teacher_pass + theirs + features : std::max(at_student, at_teacher);
   return memory;
 }
 

@@ -17,10 +17,13 @@ struct TrainShape {
   std::optional<ModelSpec> teacher;  // whose weights are in memory; nothing: no loss asks it
   bool teacher_runs = true;          // its layers are run; false: a cache has what it says, and the head alone is asked
   std::int64_t micro_batch = 1, seq_length = 1;
-  std::int64_t head_chunk = 0;  // rows of logits at a time
+  std::int64_t head_chunk = 0;  // rows of logits at a time; 0: no loss looks at logits
   // Of a logit's gradient, in all its forms: as the losses give it, as products take it.
   std::int64_t head_gradient_bytes = 4;
-  std::int64_t loss_rows = 0;       // rows of logits that a loss makes matrices of its own for; 0: that is not counted
+  std::int64_t loss_rows = 0;  // rows of logits that a loss makes matrices of its own for; 0: that is not counted
+  // Of losses on hidden states: pairs that they compare, the teacher's states among them, float32 numbers that they
+  // train.
+  std::int64_t feature_pairs = 0, teacher_states = 0, loss_parameters = 0;
   std::int64_t sequences = 0;       // of a step, on this rank
   std::int64_t dtype_bytes = 4;     // of weights and activations
   std::int64_t moment_bytes = 4;    // of each of the optimizer's two

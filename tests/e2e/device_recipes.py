@@ -153,13 +153,15 @@ def large(root, size):
     common = data(size).replace("train.bin", "large.bin").replace('valid      = "valid.bin"\n', "")
     first = spec_of(size, vocab) + common + training("correct", size, size.steps, '{ name = "cross_entropy" }')
 
-    def second(losses, size=size, more=""):
-        return 'schema = 1\n[teacher]\npath = "large/teacher"\n' + common + prune("ffn", size.keep_ffn, 'name = "random"') + training(
+    def second(losses, size=size, more="", axis="ffn", keep=size.keep_ffn):
+        return 'schema = 1\n[teacher]\npath = "large/teacher"\n' + common + prune(axis, keep, 'name = "random"') + training(
             "distill", size, size.steps, losses, more)
 
     kl = '{ name = "kl" }'
     return {"teacher": first, "kl": second(kl), "layers": second(kl, more='recompute = "layers"'), "cheap": second(kl, more='recompute = "cheap"'),
-            "one": second(kl, dataclasses.replace(size, micro_batch=1)), "narrow": second(kl, more='optimizer = { moments = "bfloat16", gradients = "bfloat16" }'), "unfused": second('{ name = "jsd" }')}
+            "one": second(kl, dataclasses.replace(size, micro_batch=1)), "narrow": second(kl, more='optimizer = { moments = "bfloat16", gradients = "bfloat16" }'), "unfused": second('{ name = "jsd" }'),
+            "features": second(kl + ', { name = "hidden_mse" }'),
+            "projected": second('{ name = "hidden_mse", map = "uniform" }', axis="hidden", keep=size.hidden // 4 * 3)}
 
 
 def read_floats(path):
