@@ -26,6 +26,6 @@ for pair in "${pairs[@]}"; do
   "$python" tests/bench/gpu/score.py "$espalier" "${pair%%-*}" || printf '%s: the importance pass could not be measured\n' "$pair"
   "$python" tests/bench/gpu/slice.py "$espalier" "$pair" || printf '%s: pruning could not be measured\n' "$pair"
   settings=cheap,none,none+graph
-  [ "$pair" != 12b-8b ] || settings=layers+moments  # what fits one H200 beside the teacher
+  [ "$pair" != 12b-8b ] || settings=cheap+moments+gradients,layers+moments  # what fits one H200 beside the teacher
   "$python" tests/bench/gpu/step.py "$espalier" "$pair" --settings "$settings" || printf '%s: steps could not be measured\n' "$pair"
 done

@@ -4,7 +4,7 @@
 
     tests/bench/gpu/step.py build/dev/espalier PAIR [--device cuda] [--steps 60] [--peers eager,compile,liger,liger-cudnn] [--settings cheap,none,none+graph]
 
-SETTING: a value of recompute, with +graph for cuda_graph = true and +moments for moments in bfloat16.
+SETTING: a value of recompute, with +graph for cuda_graph = true, +moments and +gradients for either in bfloat16.
 PAIR: tiny or small (checks of this script, on any device), 3b-1b, 8b-4.5b or 12b-8b (shapes.py). Every program trains the same student from the same
 weights on tokens of the same kind, in bfloat16 over float32 masters on a GPU. Prints tokens per second (median after ten steps), the ratio
 to each peer, model FLOPs utilisation against 989 TFLOP/s (causal attention counted by half), and peak memory beside what the plan says.
@@ -47,7 +47,7 @@ global_batch = {pair.global_batch}
 micro_batch = {pair.micro_batch}
 recompute = "{recompute}"
 cuda_graph = {"true" if "graph" in more else "false"}
-optimizer = {{ moments = "{"bfloat16" if "moments" in more else "float32"}" }}
+optimizer = {{ moments = "{"bfloat16" if "moments" in more else "float32"}", gradients = "{"bfloat16" if "gradients" in more else "float32"}" }}
 losses = [ {{ name = "kl" }} ]
 scheduler = {{ name = "constant", peak = 1e-5 }}
 save_every = 0
