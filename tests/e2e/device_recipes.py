@@ -124,11 +124,11 @@ def distill(size, steps, losses, more=""):
 
 
 def sweep(size):
-    """Two sizes, as fast as each other within any measurement's reach."""
+    """Two sizes with two seeds each."""
     arms = "".join(f'[[sweep.arm]]\nname = "{name}"\nprune = [ {{ axis = "ffn", keep = {keep}, metric = {{ name = "random" }} }} ]\n'
                    for name, keep in (("more", size.keep_ffn), ("less", size.keep_ffn // 2)))
     return 'schema = 1\n[teacher]\npath = "runs/teacher"\n' + data(size) + training("distill", size, 2, '{ name = "kl" }') + (
-        '[sweep]\nseeds = [1, 2]\nmatch = { by = "throughput", tolerance = 0.95 }\n' + arms)
+        "[sweep]\nseeds = [1, 2]\n" + arms)
 
 
 def all_scores(size):
