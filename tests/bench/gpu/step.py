@@ -107,6 +107,8 @@ def main():
     parser.add_argument("--peers", default="eager,compile,liger,liger-cudnn")
     parser.add_argument("--settings", default="cheap,none,none+graph")
     options = parser.parse_args()
+    if options.steps <= WARM_UP:
+        parser.error(f"--steps: too few; got {options.steps}; expected more than the {WARM_UP} that warm up")
     pair, settings = PAIRS[options.pair], options.settings.split(",")
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
