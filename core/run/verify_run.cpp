@@ -43,11 +43,9 @@ void check_stages(Run& run, VerifyReport& report) {
     if (!stage.wanted(run.recipe()) || !run.ledger().knows(stage.name)) continue;
     const auto output = run.ledger().finished(stage.name, stage.inputs(run));
     if (!output) {
-      report.problems.push_back(
-          fmt::format("stage {}: its inputs are not those that it was run with; expected the recipe, files, plugins "
-                      "and --device of "
-                      "then",
-                      stage.name));
+      report.problems.push_back(fmt::format(
+          "stage {}: its inputs have changed; expected recipe, files, plugins and --device as it was run with",
+          stage.name));
       return;
     }
     run.set_output(stage.name, *output);

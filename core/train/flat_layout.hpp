@@ -31,7 +31,6 @@ class FlatLayout {
   // `gradients`: the dtype of each parameter's gradient; empty: float32.
   FlatLayout(const std::vector<at::Tensor>& parameters, std::int64_t ranks, std::vector<at::ScalarType> gradients = {});
 
-  std::int64_t size() const { return size_; }                       // elements of the buffer
   std::int64_t own_size() const { return size_ / ranks_; }          // of one rank's parts
   std::int64_t offset(std::size_t i) const { return offsets_[i]; }  // of parameter i in the buffer
   const std::vector<FlatRegion>& regions() const { return regions_; }

@@ -20,7 +20,7 @@ std::vector<at::Tensor> tensors() {
 TEST_CASE("one rank has all tensors in their order, each on a boundary of 64 bytes, and whole pieces") {
   const FlatLayout layout(tensors(), 1);
   CHECK(layout.regions().size() == 1);
-  CHECK(layout.size() == 48 + 16 + 16 + 48);
+  CHECK(layout.own_size() == 48 + 16 + 16 + 48);
   const std::vector<FlatPiece> pieces = layout.pieces(0);
   REQUIRE(pieces.size() == 4);
   const std::vector<std::int64_t> places = {0, 48, 64, 80}, counts = {40, 7, 3, 40};
